@@ -1,0 +1,124 @@
+"""What needs the heavy libraries, run as a short-lived child: `python -m deploy.local.operator COMMAND`.
+
+The supervisor stays small because it imports neither gRPC nor cryptography; it starts this and reads its answer, one
+JSON object on standard output. A problem is one line on standard error and exit code 1.
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from deploy.local.state import write_private
+
+IDENTITIES = ("auth", "orgs", "snapshots", "gateway", "operator")
+
+
+def make_identities(folder: Path) -> None:
+    """Make the key pairs that are missing, and the list of all public keys."""
+    keys = []
+    for name in IDENTITIES:
+        raw = _public_key(folder / f"identity-{name}.pem")
+        public = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+        kid = hashlib.sha256(raw).hexdigest()[:16]
+        keys.append({"issuer": name, "kid": kid, "public": public})
+    write_private(folder / "trust.json", json.dumps({"keys": keys}, indent=2) + "\n")
+
+
+def _public_key(path: Path) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+        load_pem_private_key,
+    )
+
+    if path.exists():
+        key = load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SystemExit(f"{path} holds no Ed25519 key: restore it from a backup")
+    else:
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_private(path, pem.decode())
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+async def ensure_admin(stub: Any, email: str) -> dict[str, Any]:
+    """Make the administrator at the first start; later answers carry no secret."""
+    from ratoon.auth.v1 import user_service_pb2 as pb
+
+    answer = await stub.EnsureAdmin(pb.EnsureAdminRequest(email=email))
+    return {"email": answer.user.email, "secret": answer.secret}
+
+
+async def add_user(stub: Any, email: str, name: str, admin: bool) -> dict[str, Any]:
+    from ratoon.auth.v1 import user_service_pb2 as pb
+
+    request = pb.AddUserRequest(email=email, name=name, system_admin=admin)
+    answer = await stub.AddUser(request)
+    return {"email": answer.user.email, "created": answer.created, "secret": answer.secret}
+
+
+async def issue_key(stub: Any, email: str, name: str) -> dict[str, Any]:
+    from ratoon.auth.v1 import user_service_pb2 as pb
+
+    answer = await stub.IssueAccountKey(pb.IssueAccountKeyRequest(email=email, name=name))
+    return {"name": answer.api_key.name, "secret": answer.secret}
+
+
+async def _call(
+    target: str, identity: str, act: Callable[[Any], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Call auth as the operator of the installation."""
+    from grpc.aio import AioRpcError
+
+    from chassis.grpc.caller import Identity
+    from chassis.grpc.client import channel
+    from ratoon.auth.v1.user_service_pb2_grpc import UserServiceStub
+
+    operator = Identity.load(Path(identity), service="operator")
+    async with channel(target, operator) as open_channel:
+        try:
+            return await act(UserServiceStub(open_channel))
+        except AioRpcError as refused:
+            raise SystemExit(f"auth refused: {refused.details()}") from refused
+
+
+def main(arguments: list[str]) -> None:
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "identities":
+        make_identities(parsed.folder)
+        return
+    acts: dict[str, Callable[[Any], Awaitable[dict[str, Any]]]] = {
+        "ensure-admin": lambda stub: ensure_admin(stub, parsed.email),
+        "add-user": lambda stub: add_user(stub, parsed.email, parsed.name, parsed.admin),
+        "issue-key": lambda stub: issue_key(stub, parsed.email, parsed.name),
+    }
+    answer = asyncio.run(_call(parsed.target, parsed.identity, acts[parsed.command]))
+    json.dump(answer, sys.stdout)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.operator")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("identities").add_argument("folder", type=Path)
+    for name in ("ensure-admin", "add-user", "issue-key"):
+        command = commands.add_parser(name)
+        command.add_argument("--target", required=True)
+        command.add_argument("--identity", required=True)
+        command.add_argument("--email", default="")
+        command.add_argument("--name", default="")
+        command.add_argument("--admin", action="store_true")
+    return parser
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

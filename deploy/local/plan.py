@@ -1,0 +1,193 @@
+"""Which processes make an installation, what each is told, and in which order they come up."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.environment import for_room
+from deploy.local.ports import LOOPBACK
+from deploy.local.postgres import READY_LINE, Cluster, end, roles_and_databases, running_postmaster
+from deploy.local.process import Spec
+from deploy.local.secret_files import CONTEXTS, DatabaseSecret
+from deploy.local.state import Home, socket_path
+
+METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
+# The other contexts that a context calls.
+_PEERS = {"auth": ("orgs",), "orgs": ("auth",), "snapshots": ("orgs", "auth")}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that one start has decided."""
+
+    home: Home
+    port: int
+    runtime: Path
+    environ: Mapping[str, str]
+    metrics: Mapping[str, int]
+    # Where the gateway listens: the public port, or a private one behind the edge.
+    gateway_port: int
+    edge_command: tuple[str, ...] = ()
+    # Absent when every context has a server of the operator's.
+    cluster: Cluster | None = None
+    secrets: Mapping[str, DatabaseSecret] | None = None
+
+    def target(self, context: str) -> str:
+        return f"unix:{socket_path(self.runtime, f'{context}.sock')}"
+
+
+def own_server(context: str, environ: Mapping[str, str]) -> bool:
+    """Return whether the operator gave this context a database server of their own."""
+    return bool(environ.get(f"{context.upper()}_DATABASE_URL"))
+
+
+def plan(site: Site) -> list[Spec]:
+    specs: list[Spec] = []
+    if site.cluster is not None and site.secrets is not None:
+        specs += _database(site, site.cluster, site.secrets)
+    for context in CONTEXTS:
+        specs += _context(site, context)
+    specs.append(_worker(site))
+    specs.append(_gateway(site))
+    if site.edge_command:
+        specs.append(_edge(site))
+    return specs
+
+
+def _database(site: Site, cluster: Cluster, secrets: Mapping[str, DatabaseSecret]) -> list[Spec]:
+    environment = {**for_room("postgres", site.environ), "LC_ALL": "C"}
+    ours = {name: secrets[name] for name in CONTEXTS if not own_server(name, site.environ)}
+
+    def clear_the_way() -> None:
+        pid = running_postmaster(cluster.data)
+        if pid is not None:
+            end(pid)
+
+    server = Spec(
+        name="postgres",
+        command=cluster.command(),
+        environment=environment,
+        ready_line=READY_LINE,
+        before=clear_the_way,
+        account=cluster.account,
+        # A fast shutdown in order; an immediate one, recovered from at the next start, when there is no time.
+        stop_signal=signal.SIGINT,
+        kill_signal=signal.SIGQUIT,
+        patience=20.0,
+    )
+    databases = Spec(
+        name="databases",
+        command=cluster.psql(),
+        environment={**environment, "PGPASSWORD": secrets["postgres"].password},
+        after=("postgres",),
+        once=True,
+        text=roles_and_databases(ours),
+    )
+    return [server, databases]
+
+
+def _context(site: Site, context: str) -> list[Spec]:
+    environment = _context_environment(site, context)
+    base = () if own_server(context, site.environ) else ("databases", "postgres")
+    migrate = Spec(
+        name=f"{context}-migrate",
+        command=_python(f"services.{context}", "migrate"),
+        environment=environment,
+        after=base,
+        once=True,
+    )
+    serve = Spec(
+        name=context,
+        command=_python(f"services.{context}", "serve"),
+        environment=environment,
+        after=(migrate.name, *base),
+        metrics=environment[f"{context.upper()}_METRICS_LISTEN"],
+    )
+    return [migrate, serve]
+
+
+def _worker(site: Site) -> Spec:
+    environment = _context_environment(site, "snapshots")
+    base = () if own_server("snapshots", site.environ) else ("postgres",)
+    return Spec(
+        name="snapshots-worker",
+        command=_python("services.snapshots", "work"),
+        environment=environment,
+        after=("snapshots-migrate", *base),
+        metrics=environment["SNAPSHOTS_WORKER_METRICS_LISTEN"],
+    )
+
+
+def _gateway(site: Site) -> Spec:
+    given = for_room("gateway", site.environ)
+    proxies = given.get("GATEWAY_TRUSTED_PROXIES", "")
+    if site.edge_command:
+        proxies = ",".join(filter(None, (proxies, f"{LOOPBACK}/32")))
+    environment = {
+        **_based_on(given),
+        "GATEWAY_LISTEN": f"{LOOPBACK}:{site.gateway_port}",
+        "GATEWAY_METRICS_LISTEN": f"{LOOPBACK}:{site.metrics['gateway']}",
+        "GATEWAY_IDENTITY_FILE": str(site.home.secrets / "identity-gateway.pem"),
+        **{f"GATEWAY_{name.upper()}_TARGET": site.target(name) for name in CONTEXTS},
+    }
+    if proxies:
+        environment["GATEWAY_TRUSTED_PROXIES"] = proxies
+    return Spec(
+        name="gateway",
+        command=_python("gateway", "serve"),
+        environment=environment,
+        after=CONTEXTS,
+        metrics=environment["GATEWAY_METRICS_LISTEN"],
+    )
+
+
+def _edge(site: Site) -> Spec:
+    return Spec(
+        name="edge",
+        command=site.edge_command,
+        environment=for_room("edge", site.environ),
+        after=("gateway",),
+        ready_line=b"all dependencies initialized. starting workers",
+    )
+
+
+def _context_environment(site: Site, context: str) -> dict[str, str]:
+    prefix = context.upper()
+    secrets = site.home.secrets
+    environment = {
+        # The operator may have the store elsewhere; where the processes meet is the launcher's affair.
+        **({"SNAPSHOTS_STORE_PATH": str(site.home.store)} if context == "snapshots" else {}),
+        **_based_on(for_room(context, site.environ)),
+        f"{prefix}_LISTEN": site.target(context),
+        f"{prefix}_METRICS_LISTEN": f"{LOOPBACK}:{site.metrics[context]}",
+        f"{prefix}_IDENTITY_FILE": str(secrets / f"identity-{context}.pem"),
+        f"{prefix}_TRUST_FILE": str(secrets / "trust.json"),
+        **{f"{prefix}_{peer.upper()}_TARGET": site.target(peer) for peer in _PEERS[context]},
+    }
+    if context == "auth":
+        environment["AUTH_SERVICE_CREDENTIALS_FILE"] = str(secrets / "service-credentials.json")
+    if context == "snapshots":
+        worker = f"{LOOPBACK}:{site.metrics['worker']}"
+        environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker
+    if not own_server(context, site.environ):
+        assert site.cluster is not None
+        assert site.secrets is not None
+        password = site.secrets[context].password
+        environment[f"{prefix}_DATABASE_URL"] = site.cluster.url(context, context, password)
+    return environment
+
+
+def _based_on(given: dict[str, str]) -> dict[str, str]:
+    """Make relative import paths absolute, for the processes run in another folder."""
+    if path := given.get("PYTHONPATH"):
+        absolute = (str(Path(part).absolute()) for part in path.split(os.pathsep) if part)
+        return {**given, "PYTHONPATH": os.pathsep.join(absolute)}
+    return given
+
+
+def _python(module: str, command: str) -> tuple[str, ...]:
+    # -P: modules come from the installation, never from the folder a process happens to run in.
+    return (sys.executable, "-P", "-m", module, command)

@@ -1,0 +1,190 @@
+"""`ratoon up`: prepares the state folder, brings everything up, says so, and stays until it is told to stop."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.local import banner, control, edge
+from deploy.local.account import database_account
+from deploy.local.binaries import SHARED, find_postgres
+from deploy.local.environment import for_room
+from deploy.local.failures import Failure
+from deploy.local.plan import METRICS, Site, own_server, plan
+from deploy.local.ports import LOOPBACK, choose, require_free
+from deploy.local.postgres import Cluster, clear_leftovers, initialise, place_for_data
+from deploy.local.secret_files import (
+    CONTEXTS,
+    database_secrets,
+    refuse_placeholders,
+    service_credentials,
+)
+from deploy.local.state import Home, runtime_folder, socket_path, take_lock
+from deploy.local.supervisor import Supervisor
+
+ADMIN_EMAIL = "admin@ratoon.internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `up` was asked for."""
+
+    home: Home
+    port: int
+    edge: bool
+    postgres_bin: Path | None
+    admin_email: str
+    environ: Mapping[str, str]
+
+
+Tell = Callable[[str], None]
+
+
+def run(options: Options, tell: Tell, *, quiet: bool) -> None:
+    """Run until asked to stop. `tell` gets the text for the operator once all is healthy."""
+    options.home.prepare()
+    lock = take_lock(options.home)
+    try:
+        asyncio.run(_run(options, tell, Journal(options.home.logs / "supervisor.log", quiet=quiet)))
+    finally:
+        os.close(lock)
+
+
+class Journal:
+    """What the supervisor says: always into its log, and on the console unless it is detached."""
+
+    def __init__(self, path: Path, *, quiet: bool) -> None:
+        self._out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._quiet = quiet
+
+    def __call__(self, sentence: str) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = json.dumps({"time": now, "logger": "supervisor", "message": sentence})
+        os.write(self._out, line.encode() + b"\n")
+        if not self._quiet:
+            print(f"{now[11:19]} {sentence}", file=sys.stderr, flush=True)
+
+
+async def _run(options: Options, tell: Tell, say: Journal) -> None:
+    refuse_placeholders(options.environ)
+    require_free(options.port)
+    site = await _prepare(options)
+    supervisor = Supervisor(plan(site), site.runtime, options.home.logs, say)
+    supervisor.watch_signals()
+    facts = _facts(options)
+    server = await control.serve(site.runtime, lambda request: _answer(supervisor, facts, request))
+    try:
+        if not await supervisor.boot():
+            return
+        admin = await asyncio.to_thread(
+            call_operator, options.home, options.environ, "ensure-admin", "--email", options.admin_email
+        )
+        tell(banner.ready(facts["url"], admin["email"], admin["secret"], edge=options.edge))
+        say(f"all is healthy at {facts['url']}")
+        await supervisor.stopping.wait()
+    finally:
+        await supervisor.stop()
+        say("all has stopped")
+        server.close()
+
+
+async def _prepare(options: Options) -> Site:
+    """Make what the first start needs and find what later ones have."""
+    home, environ = options.home, options.environ
+    service_credentials(home, environ)
+    runtime = runtime_folder(home, "services")
+    embedded = not all(own_server(context, environ) for context in CONTEXTS)
+    work = [asyncio.to_thread(_identities, home, environ)]
+    cluster, secrets = None, None
+    if embedded:
+        secrets = database_secrets(home)
+        cluster = _cluster(options)
+        work.append(asyncio.to_thread(initialise, cluster, secrets["postgres"].password))
+    await asyncio.gather(*work)
+    names = (*METRICS, "gateway-behind-edge") if options.edge else METRICS
+    ports = choose(options.port + 1, names)
+    gateway = ports.get("gateway-behind-edge", options.port)
+    command = edge.command(runtime, options.port, gateway) if options.edge else ()
+    return Site(home, options.port, runtime, environ, ports, gateway, command, cluster, secrets)
+
+
+def _cluster(options: Options) -> Cluster:
+    """Find the cluster of this state folder, or decide where it will be; both are on record from then on."""
+    home = options.home
+    account = database_account()
+    record = home.read("postgres.json")
+    chosen = options.postgres_bin
+    if chosen is None and record.get("binaries"):
+        chosen = Path(record["binaries"])
+    binaries = find_postgres(account, chosen)
+    data = place_for_data(home.path, account, record.get("data"), SHARED)
+    found = {"data": str(data), "binaries": str(chosen) if chosen else None}
+    if record != found:
+        home.write("postgres.json", found)
+    clear_leftovers(data)
+    return Cluster(
+        binaries, account, data, runtime_folder(home, "database", owner=account.uid)
+    )
+
+
+def _identities(home: Home, environ: Mapping[str, str]) -> None:
+    if not (home.secrets / "trust.json").exists():
+        _child(environ, "identities", str(home.secrets))
+
+
+def call_operator(
+    home: Home, environ: Mapping[str, str], command: str, *arguments: str
+) -> dict[str, Any]:
+    """Call auth as the operator of this installation, in a child process."""
+    runtime = home.read("runtime.json").get("services", "")
+    target = f"unix:{socket_path(Path(runtime), 'auth.sock')}"
+    identity = str(home.secrets / "identity-operator.pem")
+    said = _child(environ, command, "--target", target, "--identity", identity, *arguments)
+    answer: dict[str, Any] = json.loads(said)
+    return answer
+
+
+def _child(environ: Mapping[str, str], *arguments: str) -> str:
+    """Run the operator's helper and return what it printed."""
+    done = subprocess.run(
+        (sys.executable, "-P", "-m", "deploy.local.operator", *arguments),
+        capture_output=True,
+        text=True,
+        env=for_room("operator", environ),
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise Failure(f"{arguments[0]} failed: {lines[-1]}")
+    return done.stdout
+
+
+def _facts(options: Options) -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "home": str(options.home.path),
+        "port": options.port,
+        "url": f"http://{LOOPBACK}:{options.port}/api",
+        "edge": options.edge,
+    }
+
+
+def _answer(
+    supervisor: Supervisor, facts: Mapping[str, Any], request: dict[str, Any]
+) -> dict[str, Any]:
+    wanted = request.get("do")
+    if wanted == "down":
+        supervisor.ask_to_stop()
+        if request.get("fast"):
+            supervisor.ask_to_stop()
+        return {"state": "stopping"}
+    if wanted == "status":
+        return {**facts, **supervisor.status()}
+    return {"error": f"unknown request {wanted!r}"}
