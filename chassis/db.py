@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 from sqlalchemy import Enum, MetaData
@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import (
 )
 
 Sessions = async_sessionmaker[AsyncSession]
-Pool = asyncpg.Pool[asyncpg.Record]
+# Quoted: asyncpg.Pool is generic for type checkers only.
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 STATEMENT_TIMEOUT_MS = 10_000
 _SETTINGS = {

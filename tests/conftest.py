@@ -1,8 +1,7 @@
 """What every test may ask for: a PostgreSQL, migrated databases, keys of the machines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
 from uuid import uuid4
 
 import pytest
@@ -22,7 +21,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-async def make_database(cluster: Cluster) -> AsyncIterator[MakeDatabase]:
+async def make_database(cluster: Cluster) -> MakeDatabase:
     """Give a function that makes a migrated database for a context and returns its URL; migrations run once."""
     templates: dict[str, str] = {}
 
@@ -36,7 +35,7 @@ async def make_database(cluster: Cluster) -> AsyncIterator[MakeDatabase]:
         await cluster.admin(f"CREATE DATABASE {name} TEMPLATE {templates[package]}")
         return cluster.url(name)
 
-    yield make
+    return make
 
 
 @pytest.fixture(scope="session")

