@@ -119,10 +119,11 @@ async def run(load: Load) -> Report:
     """Send the load and report."""
     shared = _Run(load)
     target = urlsplit(load.url)
+    host, port = target.hostname or "127.0.0.1", target.port or 80
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     for _ in range(load.connections):
-        await loop.create_connection(lambda: _Connection(shared), target.hostname, target.port)
+        await loop.create_connection(lambda: _Connection(shared), host, port)
     await shared.done.wait()
     took = time.perf_counter() - started
     return Report(took, shared.statuses, sorted(shared.latencies))
