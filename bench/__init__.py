@@ -1,0 +1,1 @@
+"""The benchmarks: whole requests against the whole system, warm, medians, with targets."""
