@@ -82,23 +82,35 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(act=_status)
 
-    doctor = commands.add_parser("doctor", parents=[common], help="find what is wrong and say what to do")
+    doctor = commands.add_parser(
+        "doctor", parents=[common], help="find what is wrong and say what to do"
+    )
     doctor.set_defaults(act=_doctor)
 
     logs = commands.add_parser("logs", parents=[common], help="show the logs")
     logs.add_argument("process", nargs="?", help="only this one's (see `ratoon status`)")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as they grow")
-    logs.add_argument("-n", "--lines", type=int, default=50, help="how many of the last lines (%(default)s)")
+    logs.add_argument(
+        "-n", "--lines", type=int, default=50, help="how many of the last lines (%(default)s)"
+    )
     logs.set_defaults(act=_logs)
 
-    key = commands.add_parser("key", help="account keys").add_subparsers(required=True, metavar="COMMAND")
-    new = key.add_parser("new", parents=[common], help="print a new key, of the administrator or of --email")
+    key = commands.add_parser("key", help="account keys").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    new = key.add_parser(
+        "new", parents=[common], help="print a new key, of the administrator or of --email"
+    )
     new.add_argument("--name", default="", help="the key's name")
     new.add_argument("--email", default="", help="the holder's address")
     new.set_defaults(act=_key_new)
 
-    user = commands.add_parser("user", help="people").add_subparsers(required=True, metavar="COMMAND")
-    add = user.add_parser("add", parents=[common], help="add a verified user and print an account key")
+    user = commands.add_parser("user", help="people").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    add = user.add_parser(
+        "add", parents=[common], help="add a verified user and print an account key"
+    )
     add.add_argument("email", metavar="EMAIL")
     add.add_argument("--name", default="", help="display name")
     add.add_argument("--admin", action="store_true", help="an administrator of the installation")
@@ -177,7 +189,9 @@ def _logs(parsed: argparse.Namespace, home: Home) -> int:
     if parsed.process and parsed.process not in names:
         known = ", ".join(names) or "none yet"
         raise Failure(f"there is no log of {parsed.process!r}; there are: {known}")
-    files = [str(home.logs / f"{name}.log") for name in ([parsed.process] if parsed.process else names)]
+    files = [
+        str(home.logs / f"{name}.log") for name in ([parsed.process] if parsed.process else names)
+    ]
     if not files:
         raise Failure(f"there are no logs in {home.logs} yet")
     follow = ["--follow=name", "--retry"] if parsed.follow else []

@@ -39,6 +39,11 @@ async def serve(folder: Path, answer: Answer) -> asyncio.Server:
     return server
 
 
+def remove(folder: Path) -> None:
+    """Take the socket away, so that nobody asks a supervisor that is gone."""
+    (folder / _NAME).unlink(missing_ok=True)
+
+
 def ask(home: Home, request: dict[str, Any]) -> dict[str, Any]:
     """Ask the supervisor of this state folder; refused when there is none."""
     folder = home.read("runtime.json").get("services")
@@ -54,7 +59,9 @@ def ask(home: Home, request: dict[str, Any]) -> dict[str, Any]:
         except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError) as nobody:
             raise NotRunning(f"Ratoon does not run with the state folder {home.path}") from nobody
         except TimeoutError as silent:
-            raise Failure("the supervisor does not answer: see `ratoon logs supervisor`") from silent
+            raise Failure(
+                "the supervisor does not answer: see `ratoon logs supervisor`"
+            ) from silent
     if not line:
         raise NotRunning(f"Ratoon ended meanwhile: see {home.logs / 'supervisor.log'}")
     reply: dict[str, Any] = json.loads(line)
@@ -71,6 +78,8 @@ def stop(home: Home, *, fast: bool, patience: float) -> None:
     try:
         ask(home, {"do": "down", "fast": fast})
         if not select.select([handle], [], [], patience)[0]:
-            raise Failure(f"Ratoon (process {pid}) has not stopped within {patience:.0f} s: try --fast")
+            raise Failure(
+                f"Ratoon (process {pid}) has not stopped within {patience:.0f} s: try --fast"
+            )
     finally:
         os.close(handle)

@@ -38,7 +38,9 @@ def start(home: Home, arguments: Sequence[str]) -> str:
         raise Failure(f"the supervisor ended without a word: see {home.logs / 'supervisor.log'}")
     word = json.loads(said)
     if "failure" in word:
-        raise (AlreadyRunning if word["code"] == AlreadyRunning.exit_code else Failure)(word["failure"])
+        raise (AlreadyRunning if word["code"] == AlreadyRunning.exit_code else Failure)(
+            word["failure"]
+        )
     text: str = word["text"]
     return text
 

@@ -1,12 +1,13 @@
 """Envoy in front of the gateway on one machine: the configuration for this start and the command that runs it."""
 
+import re
 from pathlib import Path
-from string import Template
 
 from deploy.local.binaries import find_envoy
+from deploy.local.failures import Failure
 from deploy.local.state import write_private
 
-TEMPLATE = Path(__file__).parents[1] / "envoy" / "envoy.yaml.template"
+CONFIGURATION = Path(__file__).parents[1] / "envoy" / "envoy.yaml"
 
 
 def command(runtime: Path, port: int, gateway_port: int) -> tuple[str, ...]:
@@ -21,10 +22,11 @@ def command(runtime: Path, port: int, gateway_port: int) -> tuple[str, ...]:
 
 
 def configuration(listen: str, port: int, gateway: str, gateway_port: int) -> str:
-    """Return Envoy's static configuration for one listener and one gateway."""
-    return Template(TEMPLATE.read_text()).substitute(
-        LISTEN_ADDRESS=listen,
-        LISTEN_PORT=port,
-        GATEWAY_ADDRESS=gateway,
-        GATEWAY_PORT=gateway_port,
-    )
+    """Return Envoy's static configuration with these addresses in place of the containers'."""
+    text = CONFIGURATION.read_text()
+    for marker, address, number in (("public", listen, port), ("gateway", gateway, gateway_port)):
+        wanted = f"socket_address: {{address: {address}, port_value: {number}}}"
+        text, count = re.subn(rf"socket_address: {{[^}}]*}}  # {marker}", wanted, text)
+        if count != 1:
+            raise Failure(f"{CONFIGURATION} has {count} addresses marked `# {marker}`, not one")
+    return text

@@ -56,5 +56,7 @@ def for_room(room: str, environ: Mapping[str, str]) -> dict[str, str]:
     allowed = (*_COMMON, *_ALLOWED[room])
     prefixes = tuple(name for name in allowed if name.endswith("_"))
     return {
-        name: value for name, value in environ.items() if name in allowed or name.startswith(prefixes)
+        name: value
+        for name, value in environ.items()
+        if name in allowed or name.startswith(prefixes)
     }

@@ -57,7 +57,9 @@ class Keeper:
     async def keep(self, others: dict[str, "Keeper"]) -> None:
         """Run the process, after those it stands on, until `stop` is called."""
         try:
-            if not await self._unless_stopped(_all_ready([others[name] for name in self.spec.after])):
+            if not await self._unless_stopped(
+                _all_ready([others[name] for name in self.spec.after])
+            ):
                 return
             while not self._stop.is_set() and await self._one_life():
                 if not await self._unless_stopped(asyncio.sleep(self._pause_now())):
@@ -103,7 +105,8 @@ class Keeper:
         except (OSError, Failure) as refused:
             return self._died(f"cannot be started: {refused}", 0.0)
         ready = asyncio.ensure_future(running.ready.wait())
-        await asyncio.wait([ready, running.ended], return_when=asyncio.FIRST_COMPLETED)
+        events: list[asyncio.Future[Any]] = [ready, running.ended]
+        await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if running.ready.is_set() and not running.ended.done():
             self._become(State.READY)
@@ -118,7 +121,9 @@ class Keeper:
             return False
         if self._stop.is_set():
             return False
-        return self._died(describe_end(code), time.monotonic() - ready_at if running.ready.is_set() else 0.0)
+        return self._died(
+            describe_end(code), time.monotonic() - ready_at if running.ready.is_set() else 0.0
+        )
 
     def _died(self, how: str, steady_for: float) -> bool:
         self._last_end = how
@@ -176,8 +181,6 @@ class Keeper:
     def _become(self, state: State) -> None:
         self.state = state
         self._since = time.time()
-
-
 
 
 async def _all_ready(keepers: list[Keeper]) -> None:

@@ -51,43 +51,55 @@ def _public_key(path: Path) -> bytes:
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-async def ensure_admin(stub: Any, email: str) -> dict[str, Any]:
+async def _ensure_admin(call: Any, parsed: argparse.Namespace) -> dict[str, Any]:
     """Make the administrator at the first start; later answers carry no secret."""
     from ratoon.auth.v1 import user_service_pb2 as pb
 
-    answer = await stub.EnsureAdmin(pb.EnsureAdminRequest(email=email))
+    answer = await call("EnsureAdmin", pb.EnsureAdminRequest(email=parsed.email))
     return {"email": answer.user.email, "secret": answer.secret}
 
 
-async def add_user(stub: Any, email: str, name: str, admin: bool) -> dict[str, Any]:
+async def _add_user(call: Any, parsed: argparse.Namespace) -> dict[str, Any]:
     from ratoon.auth.v1 import user_service_pb2 as pb
 
-    request = pb.AddUserRequest(email=email, name=name, system_admin=admin)
-    answer = await stub.AddUser(request)
+    request = pb.AddUserRequest(email=parsed.email, name=parsed.name, system_admin=parsed.admin)
+    answer = await call("AddUser", request)
     return {"email": answer.user.email, "created": answer.created, "secret": answer.secret}
 
 
-async def issue_key(stub: Any, email: str, name: str) -> dict[str, Any]:
+async def _issue_key(call: Any, parsed: argparse.Namespace) -> dict[str, Any]:
     from ratoon.auth.v1 import user_service_pb2 as pb
 
-    answer = await stub.IssueAccountKey(pb.IssueAccountKeyRequest(email=email, name=name))
+    request = pb.IssueAccountKeyRequest(email=parsed.email, name=parsed.name)
+    answer = await call("IssueAccountKey", request)
     return {"name": answer.api_key.name, "secret": answer.secret}
 
 
-async def _call(
-    target: str, identity: str, act: Callable[[Any], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
+_ACTS: dict[str, Callable[[Any, argparse.Namespace], Awaitable[dict[str, Any]]]] = {
+    "ensure-admin": _ensure_admin,
+    "add-user": _add_user,
+    "issue-key": _issue_key,
+}
+
+
+async def _call_auth(parsed: argparse.Namespace) -> dict[str, Any]:
     """Call auth as the operator of the installation."""
     from grpc.aio import AioRpcError
 
     from chassis.grpc.caller import Identity
     from chassis.grpc.client import channel
+    from ratoon.auth.v1 import user_service_pb2
     from ratoon.auth.v1.user_service_pb2_grpc import UserServiceStub
 
-    operator = Identity.load(Path(identity), service="operator")
-    async with channel(target, operator) as open_channel:
+    operator = Identity.load(parsed.identity, service="operator")
+    async with channel(parsed.target, user_service_pb2) as open_channel:
+        stub = UserServiceStub(open_channel)
+
+        async def call(method: str, request: Any) -> Any:
+            return await getattr(stub, method)(request, metadata=operator.metadata())
+
         try:
-            return await act(UserServiceStub(open_channel))
+            return await _ACTS[parsed.command](call, parsed)
         except AioRpcError as refused:
             raise SystemExit(f"auth refused: {refused.details()}") from refused
 
@@ -97,20 +109,14 @@ def main(arguments: list[str]) -> None:
     if parsed.command == "identities":
         make_identities(parsed.folder)
         return
-    acts: dict[str, Callable[[Any], Awaitable[dict[str, Any]]]] = {
-        "ensure-admin": lambda stub: ensure_admin(stub, parsed.email),
-        "add-user": lambda stub: add_user(stub, parsed.email, parsed.name, parsed.admin),
-        "issue-key": lambda stub: issue_key(stub, parsed.email, parsed.name),
-    }
-    answer = asyncio.run(_call(parsed.target, parsed.identity, acts[parsed.command]))
-    json.dump(answer, sys.stdout)
+    json.dump(asyncio.run(_call_auth(parsed)), sys.stdout)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.operator")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("identities").add_argument("folder", type=Path)
-    for name in ("ensure-admin", "add-user", "issue-key"):
+    for name in _ACTS:
         command = commands.add_parser(name)
         command.add_argument("--target", required=True)
         command.add_argument("--identity", required=True)

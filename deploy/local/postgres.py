@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import tempfile
@@ -117,7 +118,7 @@ def initialise(cluster: Cluster, password: str) -> None:
 
 
 def _initdb(cluster: Cluster, cwd: Path, *arguments: str) -> None:
-    command = (cluster.binaries.program("initdb"), *arguments)
+    command = (str(cluster.binaries.program("initdb")), *arguments)
     done = run_as(cluster.account, command, cwd=cwd, environment=_ENVIRONMENT)
     if done.returncode != 0:
         raise Failure(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
@@ -188,7 +189,7 @@ def running_postmaster(data: Path) -> int | None:
     except (FileNotFoundError, ValueError, IndexError):
         return None
     try:
-        if Path(os.readlink(f"/proc/{pid}/cwd")) == data.resolve():
+        if Path(f"/proc/{pid}/cwd").readlink() == data.resolve():
             return pid
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -215,8 +216,6 @@ def _attached(lines: Iterable[str]) -> bool:
 
 def end(pid: int, patience: float = 20.0) -> None:
     """Stop a server that an earlier supervisor left: in order, then at once."""
-    import select
-
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -59,11 +59,15 @@ class ScratchCluster:
 
 @contextmanager
 def scratch_cluster(
-    settings: Mapping[str, str] | None = None, *, durable: bool = False, binaries: Path | None = None
+    settings: Mapping[str, str] | None = None,
+    *,
+    durable: bool = False,
+    binaries: Path | None = None,
 ) -> Iterator[ScratchCluster]:
     """Run a fresh cluster in a temporary folder until the block ends; not `durable`: without fsync."""
     account = database_account()
-    base = Path(tempfile.mkdtemp(prefix="ratoon-pg-", dir="/tmp"))  # noqa: S108 - mkdtemp makes the name; sockets need it short
+    # Not below TMPDIR, which may be too long for a socket.
+    base = Path(tempfile.mkdtemp(prefix="ratoon-pg-", dir="/tmp"))
     account.give(base)
     fast = {} if durable else {"fsync": "off", "full_page_writes": "off"}
     cluster = Cluster(

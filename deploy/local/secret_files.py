@@ -17,8 +17,11 @@ CONTEXTS = ("auth", "orgs", "snapshots")
 SERVICE_CREDENTIALS = ("health-check", "otel-collector")
 _SCRAM_ROUNDS = 4096
 _PLACEHOLDERS = frozenset(
-    "admin change-me change_me changeit changeme default example health_check_api_key password postgres secret"
-    " supersecret supersecretapikey supersecretkey test todo xxx your-api-key".split()
+    {
+        *("admin", "change-me", "change_me", "changeit", "changeme", "default", "example"),
+        *("health_check_api_key", "password", "postgres", "secret", "supersecret", "test"),
+        *("supersecretapikey", "supersecretkey", "todo", "xxx", "your-api-key"),
+    }
 )
 _SECRET_VARIABLES = ("HEALTH_CHECK_API_KEY", "OTEL_COLLECTOR_API_KEY", "OIDC_CLIENT_SECRET")
 

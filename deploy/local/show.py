@@ -5,14 +5,16 @@ from typing import Any
 
 
 def status(found: dict[str, Any]) -> str:
-    rows = [("process", "state", "pid", "restarts", "since", "metrics")]
+    rows: list[tuple[str, ...]] = [("process", "state", "pid", "restarts", "since", "metrics")]
     rows += [_row(process) for process in found["processes"]]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
-    head = f"{found['url']}  {found['state']}  (supervisor {found['pid']}, state in {found['home']})"
+    head = (
+        f"{found['url']}  {found['state']}  (supervisor {found['pid']}, state in {found['home']})"
+    )
     ends = [
         f"{process['name']} last ended with {process['lastEnd']}"
         for process in found["processes"]

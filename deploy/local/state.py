@@ -39,7 +39,9 @@ class Home:
         for folder in (self.path, self.secrets, self.logs, self.store):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid != os.geteuid():
-                raise Failure(f"{folder} belongs to another user: choose another folder with --home")
+                raise Failure(
+                    f"{folder} belongs to another user: choose another folder with --home"
+                )
             if stat.S_IMODE(folder.stat().st_mode) & 0o077:
                 folder.chmod(0o700)
 

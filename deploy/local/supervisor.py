@@ -50,13 +50,16 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(self._rotate_for_ever()))
         all_ready = asyncio.ensure_future(_everyone(keepers.values()))
         stop = asyncio.ensure_future(self.stopping.wait())
-        troubles = [one.trouble for one in keepers.values()]
-        await asyncio.wait([all_ready, stop, *troubles], return_when=asyncio.FIRST_COMPLETED)
+        events: list[asyncio.Future[Any]] = [all_ready, stop]
+        events += [one.trouble for one in keepers.values()]
+        await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
         for task in (all_ready, stop):
             task.cancel()
         for one in keepers.values():
             if one.trouble.done():
-                raise Failure(f"{one.trouble.result()}; the end of its log ({one.log}):\n{tail(one.log)}")
+                raise Failure(
+                    f"{one.trouble.result()}; the end of its log ({one.log}):\n{tail(one.log)}"
+                )
         if self.stopping.is_set():
             return False
         self.healthy_since = time.time()
@@ -84,9 +87,7 @@ class Supervisor:
         return {
             "state": state,
             "healthySince": self.healthy_since,
-            "processes": [
-                one.describe() for one in self._keepers.values() if not one.spec.once
-            ],
+            "processes": [one.describe() for one in self._keepers.values() if not one.spec.once],
         }
 
     def _dependents(self, of: Keeper) -> list[Keeper]:

@@ -83,15 +83,21 @@ async def _run(options: Options, tell: Tell, say: Journal) -> None:
         if not await supervisor.boot():
             return
         admin = await asyncio.to_thread(
-            call_operator, options.home, options.environ, "ensure-admin", "--email", options.admin_email
+            call_operator,
+            options.home,
+            options.environ,
+            "ensure-admin",
+            "--email",
+            options.admin_email,
         )
         tell(banner.ready(facts["url"], admin["email"], admin["secret"], edge=options.edge))
         say(f"all is healthy at {facts['url']}")
         await supervisor.stopping.wait()
     finally:
         await supervisor.stop()
-        say("all has stopped")
         server.close()
+        control.remove(site.runtime)
+        say("all has stopped")
 
 
 async def _prepare(options: Options) -> Site:
@@ -128,9 +134,7 @@ def _cluster(options: Options) -> Cluster:
     if record != found:
         home.write("postgres.json", found)
     clear_leftovers(data)
-    return Cluster(
-        binaries, account, data, runtime_folder(home, "database", owner=account.uid)
-    )
+    return Cluster(binaries, account, data, runtime_folder(home, "database", owner=account.uid))
 
 
 def _identities(home: Home, environ: Mapping[str, str]) -> None:

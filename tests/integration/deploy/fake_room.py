@@ -1,0 +1,110 @@
+"""Tiny stand-ins for the processes of the system: they keep its conventions and do nothing else."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+
+def main(room: str, folder: str) -> None:
+    """Behave as `room`; a file `<room>-<command>.fails` in `folder` makes that command fail with its text."""
+    command = sys.argv[1]
+    trouble = Path(folder) / f"{room}-{command}.fails"
+    if trouble.exists():
+        sys.exit(trouble.read_text())
+    if command == "migrate":
+        asyncio.run(_migrate(room))
+        return
+    serve = {"auth": _auth, "gateway": _gateway}.get(room, _idle)
+    asyncio.run(_until_told(lambda: serve(room)))
+
+
+async def _migrate(room: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(os.environ[f"{room.upper()}_DATABASE_URL"])
+    await connection.execute("CREATE TABLE IF NOT EXISTS boots (at timestamptz DEFAULT now())")
+    await connection.execute("INSERT INTO boots DEFAULT VALUES")
+    await connection.close()
+
+
+async def _until_told(serve: Callable[[], Awaitable[Any]]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = await serve()
+    _notify("READY=1")
+    await stop.wait()
+    _notify("STOPPING=1")
+    del server
+
+
+def _notify(word: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.sendto(word.encode(), os.environ["NOTIFY_SOCKET"])
+
+
+async def _idle(_room: str) -> None:
+    return
+
+
+async def _auth(_room: str) -> Any:
+    import asyncpg
+    import grpc
+
+    from ratoon.auth.v1 import user_service_pb2 as pb
+    from ratoon.auth.v1 import user_service_pb2_grpc as pb_grpc
+
+    url = os.environ["AUTH_DATABASE_URL"]
+
+    class Users(pb_grpc.UserServiceServicer):
+        async def EnsureAdmin(self, request: Any, context: Any) -> Any:
+            connection = await asyncpg.connect(url)
+            await connection.execute("CREATE TABLE IF NOT EXISTS admin (email text PRIMARY KEY)")
+            made = await connection.fetchval(
+                "INSERT INTO admin VALUES ($1) ON CONFLICT DO NOTHING RETURNING email",
+                request.email,
+            )
+            await connection.close()
+            answer = pb.EnsureAdminResponse(secret="dtn_first" if made else "")
+            answer.user.email = request.email
+            return answer
+
+        async def GetCurrentUser(self, request: Any, context: Any) -> Any:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not for operators")
+
+        async def IssueAccountKey(self, request: Any, context: Any) -> Any:
+            answer = pb.IssueAccountKeyResponse(secret="dtn_another")
+            answer.api_key.name = request.name or "made up"
+            return answer
+
+        async def AddUser(self, request: Any, context: Any) -> Any:
+            answer = pb.AddUserResponse(created=request.email != "known@example.com")
+            answer.user.email = request.email
+            answer.secret = "dtn_person" if answer.created else ""
+            return answer
+
+    server = grpc.aio.server()
+    pb_grpc.add_UserServiceServicer_to_server(Users(), server)
+    server.add_insecure_port(os.environ["AUTH_LISTEN"])
+    await server.start()
+    return server
+
+
+async def _gateway(_room: str) -> Any:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        line, *headers = head.strip().split("\r\n")
+        body = json.dumps({"line": line, "headers": [h.split(": ", 1) for h in headers]}).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n")
+        writer.write(f"content-length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    host, port = os.environ["GATEWAY_LISTEN"].rsplit(":", 1)
+    return await asyncio.start_server(answer, host, int(port))
