@@ -64,9 +64,7 @@ class System:
     def database_url(self, context: str) -> str:
         """Return how a context reaches its database, as its process was told."""
         pid = self.pid_of(f"services.{context} serve")
-        name = f"{context.upper()}_DATABASE_URL="
-        told = Path(f"/proc/{pid}/environ").read_text().split("\0")
-        return next(v.removeprefix(name) for v in told if v.startswith(name))
+        return usage.environment(pid)[f"{context.upper()}_DATABASE_URL"]
 
     def sql(self, context: str, statement: str, *values: Any) -> list[Any]:
         """Run a statement in a context's database, without a time limit, and return its rows."""

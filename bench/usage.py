@@ -53,6 +53,12 @@ def command(pid: int) -> str:
     return Path(words[0].decode()).name
 
 
+def environment(pid: int) -> dict[str, str]:
+    """Return what a process of the same user was told."""
+    told = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in told if "=" in entry)
+
+
 def pss_megabytes(pid: int) -> float:
     """Return the proportional set size: shared pages counted in parts."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
