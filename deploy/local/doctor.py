@@ -204,7 +204,7 @@ def _revision(cluster: Cluster, context: str, password: str) -> Finding:
     if said.returncode != 0:
         return Finding(
             about,
-            said.stderr.strip(),
+            said.stderr.strip().split("\n")[0],
             "read `ratoon logs postgres`; then `ratoon down`, `ratoon up`",
         )
     found, known = said.stdout.strip(), _known_revisions(context)

@@ -1,0 +1,1 @@
+"""What a container of one room needs besides the room."""

@@ -1,0 +1,89 @@
+"""`python -m tests.prerequisites`: makes sure that what the tests use of the machine is there. Quick when it is.
+
+Debian's packages are installed when root runs this; otherwise the missing ones are named. The public clients that the
+tests drive get environments of their own, from locked requirements, so that they never meet ours.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CLIENTS = ROOT / ".cache" / "clients"
+# The program, and Debian's package that has it.
+PROGRAMS: Mapping[str, str] = {
+    "docker-registry": "docker-registry",
+    "skopeo": "skopeo",
+    "buildah": "buildah",
+    "mmdebstrap": "mmdebstrap",
+    "/usr/bin/python3": "python3",
+}
+# Locked by: uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url
+# --no-emit-find-links --no-annotate --no-header, of daytona==0.226.1 and of daytona-api-client==0.231.0.
+LOCKS: Mapping[str, Path] = {
+    "sdk": ROOT / "requirements" / "client-sdk.txt",
+    "api": ROOT / "requirements" / "client-api.txt",
+}
+
+
+def client_python(name: str) -> Path:
+    """Return the interpreter of a client's environment."""
+    return CLIENTS / name / "bin" / "python"
+
+
+def missing_packages() -> list[str]:
+    # What Debian puts into /usr/sbin is not always on the path of an ordinary user.
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    return sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)})
+
+
+def main() -> int:
+    if missing := missing_packages():
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            print(
+                f"The tests need these Debian packages: {' '.join(missing)}\n"
+                f"Install them: sudo apt-get install --no-install-recommends {' '.join(missing)}",
+                file=sys.stderr,
+            )
+            return 1
+        _install(missing)
+        if still := missing_packages():
+            print(f"apt-get did not bring the programs of: {' '.join(still)}", file=sys.stderr)
+            return 1
+    for name, lock in LOCKS.items():
+        _client(name, lock)
+    return 0
+
+
+def _install(packages: list[str]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    print(f"Installing {' '.join(packages)}", file=sys.stderr)
+    for command in (
+        ["apt-get", "-qq", "update"],
+        ["apt-get", "-qq", "-y", "install", "--no-install-recommends", *packages],
+    ):
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"`{' '.join(command)}` failed with exit code {done.returncode}")
+
+
+def _client(name: str, lock: Path) -> None:
+    """Make the environment of a client, unless it is there and of this lock."""
+    wanted = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
+    stamp = CLIENTS / name / "made-of"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    print(f"Installing the client environment {name}", file=sys.stderr)
+    shutil.rmtree(CLIENTS / name, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", CLIENTS / name], check=True)
+    pip = [client_python(name), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--only-binary", ":all:", "--require-hashes", "-r", lock], check=True)
+    stamp.write_text(wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
