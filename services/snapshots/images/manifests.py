@@ -79,7 +79,7 @@ class Manifest:
 def identified(data: bytes, content_type: str) -> Fetched:
     """Decide what a document is; refuses what is neither manifest nor index, or could be both."""
     document = _manifest_document(data, content_type)
-    if document.get("schemaVersion") == 1 or "manifest.v1" in content_type:
+    if document.get("schemaVersion") == 1 or "docker.distribution.manifest.v1" in content_type:
         invalid("the image has the old manifest format (schema 1), which has no digests of its own")
     media_type = documents.text(document, "mediaType", "manifest") or content_type
     if content_type in ACCEPTED and content_type != media_type:

@@ -48,7 +48,7 @@ class Repository:
         data = bytearray()
         async for chunk in self.blob(descriptor, 0):
             data += chunk
-        if digest_of(data) != descriptor.digest:
+        if digest_of(bytes(data)) != descriptor.digest:
             raise _mismatch("the config", f"its digest is not {descriptor.digest}")
         return bytes(data)
 
