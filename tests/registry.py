@@ -101,27 +101,27 @@ def running_registry(*, password: bool = False, extra: str = "") -> Iterator[Reg
         (root / "htpasswd").write_text(HTPASSWD)
         auth = AUTH.format(root=root) if password else extra
         (root / "config.yml").write_text(CONFIG.format(root=root, auth=auth))
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(root / "config.yml")],
-            stderr=subprocess.STDOUT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        command = ["docker-registry", "serve", str(root / "config.yml")]
+        with subprocess.Popen(
+            command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdout is not None
-            host = _listening(process.stdout)
-            yield Registry(host, root, (USER, PASSWORD) if password else None)
-        finally:
-            process.terminate()
-            process.wait(20)
+            drain = threading.Thread(target=deque, args=(process.stdout, 0))
+            try:
+                host = _listening(process.stdout)
+                drain.start()
+                yield Registry(host, root, (USER, PASSWORD) if password else None)
+            finally:
+                process.terminate()
+                if drain.ident is not None:
+                    drain.join(20)
 
 
 def _listening(log: IO[str]) -> str:
-    """The address the registry says it listens on; its further log is read and dropped."""
+    """The address the registry says it listens on."""
     seen = []
     for line in log:
         seen.append(line)
         if found := re.search(r"listening on (127\.0\.0\.1:\d+)", line):
-            threading.Thread(target=deque, args=(log, 0), daemon=True).start()
             return found[1]
     raise AssertionError("docker-registry did not start:\n" + "".join(seen))

@@ -6,12 +6,12 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from services.snapshots.images import answers, documents
 from services.snapshots.images.challenge import Challenge
 from services.snapshots.images.failures import Code, PullFailed
-from services.snapshots.images.http import Http
+from services.snapshots.images.http import Http, joined
 
 _LARGEST_TOKEN = 64 << 10
 # What a token without `expires_in` is good for; the token protocol says so.
@@ -77,7 +77,7 @@ class Authorizer:
     async def _bearer(self, url: str, challenge: Challenge, refused: str | None) -> str:
         asked = challenge.parameters
         grant = _Grant(
-            urljoin(url, asked["realm"]),
+            joined(url, asked["realm"]),
             asked.get("service", ""),
             asked.get("scope") or self._scope,
         )

@@ -103,7 +103,7 @@ class Http:
                 if response.status not in _REDIRECTS:
                     yield Answer(response, here, _origin(here) == origin, self.timeouts)
                     return
-                url = urljoin(url, response.headers.get("Location", ""))
+                url = joined(url, response.headers.get("Location", ""))
         raise PullFailed(Code.REGISTRY_PROTOCOL, f"{here.netloc} redirects without an end")
 
     @asynccontextmanager
@@ -215,6 +215,15 @@ def _named(host: str) -> Iterator[None]:
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
     return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def joined(url: str, location: str) -> str:
+    """Where `location`, given by the host of `url`, leads."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        reason = "the registry sends us to an impossible address"
+        raise PullFailed(Code.REGISTRY_PROTOCOL, reason) from error
 
 
 def _trust(extra_ca: Path | None) -> ssl.SSLContext:
