@@ -14,6 +14,7 @@ from bench.system import System
 from tests.images import Image
 from tests.registry import Registry
 
+POLL_SECONDS = 0.05
 PROCESSES = [
     "services.auth serve",
     "services.orgs serve",
@@ -29,7 +30,7 @@ def until(true: Callable[[], bool], what: str, seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(POLL_SECONDS)
 
 
 def answers(system: System, path: str, status: int = 200) -> bool:
