@@ -55,7 +55,7 @@ async def test_the_machines_own_resolver_is_understood(bench: Bench) -> None:
 async def test_a_closed_port_is_transient(bench: Bench) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        failure = await bench.failure("127.0.0.1:{}/a/b:1".format(unused.getsockname()[1]))
+        failure = await bench.failure(f"127.0.0.1:{unused.getsockname()[1]}/a/b:1")
 
     assert (failure.code, failure.transient) == (Code.REGISTRY_UNREACHABLE, True)
 
