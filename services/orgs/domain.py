@@ -1,7 +1,7 @@
 """What an organization, its members and its regions are, and what is refused. Pure: no I/O, no clock, no framework."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
@@ -144,7 +144,7 @@ class OrganizationCreated:
 @dataclass(frozen=True, slots=True)
 class OrganizationChanged:
     organization_id: str
-    fields: list[str] = field(default_factory=list)
+    fields: list[str]
 
 
 @dataclass(frozen=True, slots=True)
