@@ -49,6 +49,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     service: str = ""
 
 
+class _Header(msgspec.Struct):
+    kid: str
+
+
 class _Claims(msgspec.Struct):
     iss: str
     aud: str
@@ -59,6 +63,7 @@ class _Claims(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Claims).decode
+_decode_header = msgspec.json.Decoder(_Header).decode
 
 
 class Identity:
@@ -175,13 +180,13 @@ class Verifier:
         try:
             signed, _, signature = token.rpartition(".")
             header, _, payload = signed.partition(".")
-            known = self._trust.key(msgspec.json.decode(_unb64(header))["kid"])
+            known = self._trust.key(_decode_header(_unb64(header)).kid)
             if known is None:
                 raise CallerInvalid("the caller token is signed by a stranger")
             issuer, key = known
             key.verify(_unb64(signature), signed.encode())
             claims = _decode(_unb64(payload))
-        except (ValueError, KeyError, TypeError, InvalidSignature, msgspec.DecodeError) as broken:
+        except (ValueError, InvalidSignature, msgspec.DecodeError, RecursionError) as broken:
             raise CallerInvalid("the caller token is broken") from broken
         _check_claims(claims, issuer)
         return claims
