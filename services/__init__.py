@@ -1,0 +1,1 @@
+"""The contexts, strangers to each other."""

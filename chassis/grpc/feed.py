@@ -1,0 +1,151 @@
+"""EventFeedService over an outbox, and the consumer's side of it."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import Sessions
+from chassis.grpc.caller import Identity
+from chassis.grpc.wire import from_timestamp, to_timestamp
+from chassis.listen import Wakeups
+from chassis.metrics import FEED_LAG
+from chassis.outbox import CHANNEL, Feed, Row, position_of
+from ratoon.events.v1 import event_feed_service_pb2 as pb
+from ratoon.events.v1 import event_pb2
+from ratoon.events.v1.event_feed_service_pb2_grpc import (
+    EventFeedServiceServicer,
+    EventFeedServiceStub,
+)
+
+log = logging.getLogger(__name__)
+# While a row is held back by an older transaction nothing will announce that it became visible.
+_HELD_BACK_SECONDS = 0.05
+_SAFETY_SECONDS = 5.0
+Handle = Callable[[AsyncSession, event_pb2.Event], Awaitable[None]]
+
+
+class EventFeedServicer(EventFeedServiceServicer):
+    """Shows what happened in this context."""
+
+    def __init__(self, feed: Feed, wakeups: Wakeups) -> None:
+        self._feed = feed
+        self._wakeups = wakeups
+
+    async def Watch(
+        self, request: pb.WatchRequest, context: Any
+    ) -> AsyncIterator[pb.WatchResponse]:
+        if request.ungated:
+            async for rows in ungated(self._feed, self._wakeups):
+                yield pb.WatchResponse(events=[event_to_proto(r) for r in rows])
+            return
+        position = await self._feed.start(request.after)
+        with self._wakeups.on(CHANNEL) as woken:
+            while True:
+                woken.clear()
+                rows, more = await self._feed.read(position)
+                if rows:
+                    position = position_of(rows[-1])
+                    yield pb.WatchResponse(events=[event_to_proto(r) for r in rows])
+                else:
+                    await wait(woken, _HELD_BACK_SECONDS if more else _SAFETY_SECONDS)
+
+
+async def ungated(feed: Feed, wakeups: Wakeups) -> AsyncIterator[list[Row]]:
+    """Yield an empty list at once, then what is committed from now on, as soon as it is."""
+    mark = await feed.now()
+    with wakeups.on(CHANNEL) as woken:
+        yield []
+        while True:
+            woken.clear()
+            rows, mark = await feed.read_ungated(mark)
+            if rows:
+                yield rows
+            await wait(woken, _SAFETY_SECONDS)
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, but no longer than that."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+def event_to_proto(row: Row) -> event_pb2.Event:
+    event = event_pb2.Event(
+        cursor=row.cursor,
+        create_time=to_timestamp(row.created_at),
+        organization_id=row.organization_id,
+    )
+    json_format.Parse(row.origin, event.origin, ignore_unknown_fields=True)
+    payload = getattr(event, row.type, None)
+    if payload is not None:
+        payload.SetInParent()
+        json_format.Parse(row.payload, payload, ignore_unknown_fields=True)
+    return event
+
+
+class Consumer:
+    """Takes a neighbour's events into effect, each once: cursor and effect share a transaction."""
+
+    def __init__(
+        self, feed: str, channel: grpc.aio.Channel, identity: Identity, sessions: Sessions
+    ) -> None:
+        self._feed = feed
+        self._stub = EventFeedServiceStub(channel)
+        self._identity = identity
+        self._sessions = sessions
+
+    async def run(self, handle: Handle) -> None:
+        """Consume for ever; what fails is tried again from the last cursor that took effect."""
+        while True:
+            try:
+                await self._follow(handle)
+            except grpc.aio.AioRpcError as cut:
+                log.info("feed of %s cut: %s", self._feed, cut.code().name)
+                if cut.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    log.error(
+                        "events of %s were missed: away for longer than they are kept", self._feed
+                    )
+                    await self._begin_anew()
+            except Exception:
+                log.exception("an event of %s could not take effect", self._feed)
+            await asyncio.sleep(random.uniform(0.1, 0.5))
+
+    async def _follow(self, handle: Handle) -> None:
+        request = pb.WatchRequest(after=await self._cursor())
+        async for answer in self._stub.Watch(request, metadata=self._identity.metadata()):
+            if not answer.events:
+                continue
+            async with self._sessions.begin() as session:
+                for event in answer.events:
+                    await handle(session, event)
+                await session.execute(
+                    _SAVE, {"feed": self._feed, "cursor": answer.events[-1].cursor}
+                )
+            happened = from_timestamp(answer.events[-1].create_time)
+            FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
+
+    async def _cursor(self) -> str:
+        async with self._sessions() as session:
+            return await session.scalar(_CURSOR, {"feed": self._feed}) or ""
+
+    async def _begin_anew(self) -> None:
+        async with self._sessions.begin() as session:
+            await session.execute(_SAVE, {"feed": self._feed, "cursor": ""})
+
+
+_CURSOR = text("SELECT cursor FROM feed_cursors WHERE feed = :feed")
+_SAVE = text(
+    "INSERT INTO feed_cursors (feed, cursor) VALUES (:feed, :cursor)"
+    " ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor"
+)

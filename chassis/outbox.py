@@ -1,0 +1,143 @@
+"""Events for other contexts: rows written in the transaction that they tell of, read in order by the feed."""
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import Pool
+from chassis.errors import Kind, Refusal
+from chassis.origin import current_origin
+
+CHANNEL = "outbox"
+KEPT_DAYS = 7
+
+_INSERT = text(
+    "WITH written AS (INSERT INTO outbox (type, organization_id, payload, origin)"
+    " VALUES (:type, :organization_id, CAST(:payload AS jsonb), CAST(:origin AS jsonb)))"
+    f" SELECT pg_notify('{CHANNEL}', '')"
+)
+_COLUMNS = "xid::text AS x, id, type, organization_id, payload::text AS payload, origin::text AS origin, created_at"
+# Only what is below every transaction that still runs is shown: a late commit can never fall behind a cursor.
+# The alias of xid must not be `xid`, or ORDER BY would sort its text.
+_GATED = (
+    f"SELECT {_COLUMNS} FROM outbox WHERE (xid, id) > ($1::text::xid8, $2)"
+    " AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY outbox.xid, outbox.id LIMIT $3"
+)
+_HELD_BACK = (
+    "SELECT EXISTS (SELECT 1 FROM outbox WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
+)
+# Whatever the snapshot of the previous read could not see has an xid of at least that snapshot's xmin.
+_UNGATED = (
+    f"SELECT {_COLUMNS}, pg_snapshot_xmin(pg_current_snapshot())::text AS seen"
+    " FROM outbox WHERE xid >= $1::text::xid8 ORDER BY outbox.xid, outbox.id"
+)
+_NOW = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+_PURGE = f"""
+WITH old AS (DELETE FROM outbox WHERE created_at < now() - interval '{KEPT_DAYS} days' RETURNING xid, id)
+UPDATE outbox_horizon SET xid = last.xid, id = last.id
+FROM (SELECT xid, id FROM old ORDER BY xid DESC, id DESC LIMIT 1) AS last
+WHERE (last.xid, last.id) > (outbox_horizon.xid, outbox_horizon.id)
+"""
+
+
+class CursorInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "CURSOR_INVALID"
+
+
+class CursorExpired(Refusal):
+    kind, reason = Kind.OUT_OF_RANGE, "CURSOR_EXPIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event as it is stored."""
+
+    cursor: str
+    type: str
+    organization_id: str
+    payload: str
+    origin: str
+    created_at: datetime
+
+
+async def announce(session: AsyncSession, event: Any, *, organization_id: object = None) -> None:
+    """Write a dataclass as an event; its class name is the event's type (`ApiKeyDeleted` → `api_key_deleted`)."""
+    type_, payload, origin = encode(event)
+    values = {"type": type_, "payload": payload, "origin": origin}
+    organization = None if organization_id is None else str(organization_id)
+    await session.execute(_INSERT, {**values, "organization_id": organization})
+
+
+def encode(event: Any) -> tuple[str, str, str]:
+    """Return (type, payload, origin) of an event, for statements that write the row themselves."""
+    payload = msgspec.json.encode(asdict(event)).decode()
+    origin = msgspec.json.encode(asdict(current_origin.get())).decode()
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower(), payload, origin
+
+
+class Feed:
+    """The ordered read of one context's outbox."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def start(self, cursor: str) -> tuple[str, int]:
+        """Return the position behind `cursor` (empty: the oldest kept)."""
+        horizon = await self._pool.fetchrow("SELECT xid::text AS x, id FROM outbox_horizon")
+        if horizon is None:
+            raise RuntimeError("outbox_horizon has no row: the database was not migrated")
+        oldest = (horizon["x"], horizon["id"])
+        if not cursor:
+            return oldest
+        position = _parse(cursor)
+        if (int(position[0]), position[1]) < (int(oldest[0]), oldest[1]):
+            raise CursorExpired("the cursor is older than what is kept", cursor=cursor)
+        return position
+
+    async def read(self, after: tuple[str, int], limit: int = 500) -> tuple[list[Row], bool]:
+        """Return the next events, and whether more are there that must not be shown yet."""
+        async with self._pool.acquire() as connection:
+            records = await connection.fetch(_GATED, *after, limit)
+            held_back = len(records) == limit or await connection.fetchval(_HELD_BACK)
+        return [_row(r) for r in records], bool(held_back)
+
+    async def now(self) -> str:
+        """Return the mark from which an ungated reading starts: everything committed later is seen."""
+        mark: str = await self._pool.fetchval(_NOW)
+        return mark
+
+    async def read_ungated(self, mark: str) -> tuple[list[Row], str]:
+        """Return what was committed since `mark` at once, unordered and now and then twice, and the next mark."""
+        records = await self._pool.fetch(_UNGATED, mark)
+        return [_row(r) for r in records], records[0]["seen"] if records else mark
+
+    async def purge(self) -> None:
+        """Forget what is older than a feed keeps."""
+        await self._pool.execute(_PURGE)
+
+
+def position_of(row: Row) -> tuple[str, int]:
+    return _parse(row.cursor)
+
+
+def _parse(cursor: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(\d{1,20})-(\d{1,19})", cursor)
+    if match is None:
+        raise CursorInvalid("the cursor is not one of this feed", cursor=cursor)
+    return match[1], int(match[2])
+
+
+def _row(r: Any) -> Row:
+    return Row(
+        f"{r['x']}-{r['id']}",
+        r["type"],
+        r["organization_id"] or "",
+        r["payload"],
+        r["origin"],
+        r["created_at"],
+    )
