@@ -9,7 +9,7 @@ from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.manifests import Descriptor
 from services.snapshots.images.progress import Meter
 from services.snapshots.images.registry import Repository
-from services.snapshots.store.port import BlobTruncated, ContentMismatch, Store, StoreFull
+from services.snapshots.store.port import BlobTruncated, ContentMismatch, Intake, StoreFull
 
 # So much between two failures counts as getting on.
 _PROGRESS = 1 << 20
@@ -19,7 +19,7 @@ class Downloads:
     """The downloads of one pull."""
 
     def __init__(
-        self, repository: Repository, store: Store, meter: Meter, *, owner: str, retries: Retries
+        self, repository: Repository, store: Intake, meter: Meter, *, owner: str, retries: Retries
     ) -> None:
         self._repository, self._store, self._meter = repository, store, meter
         self._owner, self._retries = owner, retries

@@ -14,7 +14,7 @@ from services.snapshots.images.manifests import Descriptor, Fetched, Manifest
 from services.snapshots.images.progress import Meter, Phase, Progress, Report
 from services.snapshots.images.reference import ImageReference, InvalidReference
 from services.snapshots.images.registry import Repository
-from services.snapshots.store.port import Store, StoreFull
+from services.snapshots.store.port import Intake, StoreFull
 
 _CONCURRENCY = 4
 
@@ -59,7 +59,7 @@ class Puller:
     def __init__(
         self,
         http: Http,
-        store: Store,
+        store: Intake,
         *,
         retries: Retries | None = None,
         concurrency: int = _CONCURRENCY,

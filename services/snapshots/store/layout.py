@@ -45,6 +45,9 @@ class OciLayoutStore:
     async def open(self, digest: str) -> BinaryIO:
         return await asyncio.to_thread(_open, self._blob(digest))
 
+    async def digests(self) -> list[str]:
+        return await asyncio.to_thread(_digests, self._blobs)
+
     async def write_blob(self, digest: str, size: int, source: Source, *, owner: str) -> None:
         blob, partial = self._blob(digest), self._partial(digest, owner)
         file = await locked(partial, blob)
@@ -189,6 +192,10 @@ def _sweep(folder: Path, before: float) -> int:
         except FileNotFoundError:
             continue  # its writer finished, or another sweep was faster
     return freed
+
+
+def _digests(folder: Path) -> list[str]:
+    return [f"sha256:{entry.name}" for entry in os.scandir(folder)]
 
 
 def _total(folder: Path) -> int:

@@ -24,17 +24,11 @@ class BlobMissing(LookupError):
     """The store does not hold this blob."""
 
 
-class Store(Protocol):
-    """Content-addressed blobs. Every method refuses a malformed digest with InvalidDigest."""
+class Intake(Protocol):
+    """The way into a store: all that bringing an image in needs of it."""
 
     async def has(self, digest: str) -> int | None:
         """The size of a blob that is here, whole."""
-
-    async def read(self, digest: str, *, limit: int) -> bytes:
-        """A small blob; BlobMissing, or ContentMismatch when it is larger than `limit`."""
-
-    async def open(self, digest: str) -> BinaryIO:
-        """A blob as a file; the caller closes it. It stays readable after `remove`."""
 
     async def write_blob(self, digest: str, size: int, source: Source, *, owner: str) -> None:
         """Take a blob in, resuming what `owner` left of it; visible only when whole and verified.
@@ -45,6 +39,19 @@ class Store(Protocol):
 
     async def put_bytes(self, digest: str, data: bytes) -> None:
         """Take a small blob in at once."""
+
+
+class Store(Intake, Protocol):
+    """Content-addressed blobs. Every method refuses a malformed digest with InvalidDigest."""
+
+    async def read(self, digest: str, *, limit: int) -> bytes:
+        """A small blob; BlobMissing, or ContentMismatch when it is larger than `limit`."""
+
+    async def open(self, digest: str) -> BinaryIO:
+        """A blob as a file; the caller closes it. It stays readable after `remove`."""
+
+    async def digests(self) -> list[str]:
+        """Every blob that is here."""
 
     async def remove(self, digest: str) -> None:
         """Delete a blob; nothing happens if it is not here."""
