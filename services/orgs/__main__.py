@@ -121,7 +121,10 @@ def read_settings(settings: type[_S]) -> _S:
         return settings()  # type: ignore[call-arg]  # the arguments come from the environment
     except ValidationError as invalid:
         for error in invalid.errors(include_input=False, include_url=False):
-            print(f"{'.'.join(map(str, error['loc']))}: {error['msg']}", file=sys.stderr)
+            name = str(error["loc"][0])
+            # A field without a published name is told by its own.
+            variable = name if name.isupper() else f"ORGS_{name.upper()}"
+            print(f"{variable}: {error['msg']}", file=sys.stderr)
         sys.exit(2)
 
 

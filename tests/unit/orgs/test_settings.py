@@ -77,6 +77,15 @@ def test_a_mistake_is_named_and_ends_the_process(
     assert "hush" not in said
 
 
+def test_what_is_missing_is_named_as_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ORGS_AUTH_TARGET")
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    assert capsys.readouterr().err == "ORGS_AUTH_TARGET: Field required\n"
+
+
 def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEFAULT_REGION_ID", "")
     assert read_settings(Settings).region_id == "us"
