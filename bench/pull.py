@@ -1,9 +1,8 @@
 """Pulls one image by Ratoon and by skopeo in turn, from the same local registry, and compares.
 
-`python -m bench.pull [--megabytes 200] [--runs 5] [--json FILE]`
+Run as a process of its own (`python -m bench.pull IMAGE STORE`) it is one pull.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -13,10 +12,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bench.table import Figure
 from services.snapshots.images.http import Http
 from services.snapshots.images.progress import Progress
 from services.snapshots.images.puller import ImagePlan, Puller
@@ -24,7 +23,6 @@ from services.snapshots.store.layout import OciLayoutStore
 from tests.images import image
 from tests.registry import running_registry
 
-TARGETS = {"wall": 1.3, "cpu": 2.0}
 # Shares of the whole, so that the layers differ as those of real images do.
 LAYERS = (0.4, 0.3, 0.2, 0.07, 0.03)
 
@@ -51,36 +49,40 @@ class Run:
     peak_mib: float
 
 
-def main(argv: Sequence[str]) -> dict[str, Any]:
-    """Run the comparison and print it; returns what is printed."""
-    options = _options(argv)
-    if options.pull:
-        asyncio.run(_pull(*options.pull))
-        return {}
-    made = image([int(options.megabytes * 1_000_000 * share) for share in LAYERS], seed=200)
+def measure(runs: int = 5, megabytes: int = 200) -> list[Figure]:
+    """Pull by Ratoon's puller and by skopeo in turn, after one pair to warm up."""
+    made = image([int(megabytes * 1_000_000 * share) for share in LAYERS], seed=200)
     with (
         running_registry() as registry,
-        tempfile.TemporaryDirectory(prefix="bench-pull-", dir=options.dir) as folder,
+        tempfile.TemporaryDirectory(prefix="bench-pull-") as folder,
     ):
         registry.push("bench/image", "1", made)
         reference = f"{registry.host}/bench/image:1"
-        pairs = [_pair(reference, Path(folder)) for _ in range(options.runs + 1)][1:]
-    result = _result(pairs, made.size)
-    print(_table(result))
-    print(json.dumps(result))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-    return result
+        pairs = [_pair(reference, Path(folder)) for _ in range(runs + 1)][1:]
+    ours, theirs = (_median([pair[who] for pair in pairs]) for who in ("ratoon", "skopeo"))
+    size = f"{made.size / 1e6:.0f} MB; skopeo"
+    return [
+        # A worker starts once and pulls for weeks: its start-up is no part of a pull.
+        _figure("pull, wall / skopeo's", pairs, "wall", started=True, target=1.3),
+        _figure("pull, CPU / skopeo's", pairs, "cpu", started=True, target=2.0),
+        _figure("with start-up, wall / skopeo's", pairs, "wall", started=False),
+        _figure("with start-up, CPU / skopeo's", pairs, "cpu", started=False),
+        Figure("pull, wall with start-up", ours.wall, "s", note=f"{size} {theirs.wall:.2f}"),
+        Figure("pull, CPU with start-up", ours.cpu, "s", note=f"{size} {theirs.cpu:.2f}"),
+        Figure("pull, peak memory", ours.peak_mib, "MiB", note=f"skopeo {theirs.peak_mib:.0f}"),
+    ]
 
 
-def _options(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench pull", description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=200, help="size of the image")
-    parser.add_argument("--runs", type=int, default=5, help="pairs, after one to warm up")
-    parser.add_argument("--dir", type=Path, help="where to pull to; a folder on the disk to test")
-    parser.add_argument("--json", type=Path, help="write the result here too")
-    parser.add_argument("--pull", nargs=2, metavar=("IMAGE", "STORE"), help="just one pull")
-    return parser.parse_args(argv)
+def _figure(
+    name: str,
+    pairs: Sequence[dict[str, Run]],
+    what: str,
+    *,
+    started: bool,
+    target: float | None = None,
+) -> Figure:
+    ratio = statistics.median(_ratio(pair, what, started=started) for pair in pairs)
+    return Figure(name, ratio, "×", target)
 
 
 async def _pull(reference: str, root: str) -> None:
@@ -97,7 +99,7 @@ async def _pull(reference: str, root: str) -> None:
 
 def _pair(reference: str, folder: Path) -> dict[str, Run]:
     """One run of each, right after one another, plus our own process without any work."""
-    ours = [sys.executable, "-m", "bench.pull", "--pull", reference, str(folder / "ours")]
+    ours = [sys.executable, "-m", "bench.pull", reference, str(folder / "ours")]
     theirs = f"docker://{reference}", f"oci:{folder}/theirs:1"
     pair = {
         "ratoon": _measured(ours),
@@ -121,27 +123,6 @@ def _measured(command: Sequence[str]) -> Run:
     return Run(*json.loads(answer.stdout))
 
 
-def _result(pairs: Sequence[dict[str, Run]], size: int) -> dict[str, Any]:
-    ratios = {
-        (what, part): statistics.median(
-            _ratio(pair, what, started=part == "pull") for pair in pairs
-        )
-        for what in TARGETS
-        for part in ("process", "pull")
-    }
-    return {
-        "image_bytes": size,
-        "runs": len(pairs),
-        "medians": {name: asdict(_median([pair[name] for pair in pairs])) for name in pairs[0]},
-        "ratios": [
-            {"of": what, "part": part, "ratio": ratio, "target": TARGETS[what]}
-            for (what, part), ratio in ratios.items()
-        ],
-        # A worker starts once and pulls for weeks: its start-up is no part of a pull.
-        "met": all(ratios[what, "pull"] <= target for what, target in TARGETS.items()),
-    }
-
-
 def _ratio(pair: dict[str, Run], what: str, *, started: bool) -> float:
     ours: float = getattr(pair["ratoon"], what)
     theirs: float = getattr(pair["skopeo"], what)
@@ -157,21 +138,5 @@ def _median(runs: Sequence[Run]) -> Run:
     )
 
 
-def _table(result: dict[str, Any]) -> str:
-    size = result["image_bytes"] / 1e6
-    lines = [
-        f"pull of {size:.0f} MB, medians of {result['runs']} pairs",
-        f"{'':10} {'wall s':>8} {'CPU s':>8} {'peak MiB':>9}",
-    ]
-    for name, run in result["medians"].items():
-        lines.append(f"{name:10} {run['wall']:8.2f} {run['cpu']:8.2f} {run['peak_mib']:9.0f}")
-    for line in result["ratios"]:
-        verdict = "ok" if line["ratio"] <= line["target"] else "MISSED"
-        whole = "whole process" if line["part"] == "process" else "without start-up"
-        what = f"{line['of']} ratio, {whole}"
-        lines.append(f"{what:28} {line['ratio']:5.2f}   target {line['target']:.1f}   {verdict}")
-    return "\n".join(lines)
-
-
 if __name__ == "__main__":
-    sys.exit(0 if main(sys.argv[1:]).get("met", True) else 1)
+    asyncio.run(_pull(sys.argv[1], sys.argv[2]))
