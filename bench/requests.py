@@ -48,8 +48,8 @@ def _measure(system: System, runs: int, requests: int) -> list[Figure]:
     loads = {
         "current key": Load(path="/api-keys/current", **get),
         "list organizations": Load(path="/organizations", **get),
-        "get by id": Load(path="/snapshots/{i}", spread=ids, **get),
-        "get by name": Load(path="/snapshots/{i}", spread=names, **get),
+        "get by id": Load(path="/snapshots/{i}", spread=tuple(ids), **get),
+        "get by name": Load(path="/snapshots/{i}", spread=tuple(names), **get),
         "list of 100 snapshots": Load(path="/snapshots", **get),
     }
     figures: list[Figure] = []
