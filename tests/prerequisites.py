@@ -38,7 +38,9 @@ def client_python(name: str) -> Path:
 def missing_packages() -> list[str]:
     # What Debian puts into /usr/sbin is not always on the path of an ordinary user.
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
-    return sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)})
+    return sorted(
+        {package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)}
+    )
 
 
 def main() -> int:

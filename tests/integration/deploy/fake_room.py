@@ -30,6 +30,12 @@ async def _migrate(room: str) -> None:
     connection = await asyncpg.connect(os.environ[f"{room.upper()}_DATABASE_URL"])
     await connection.execute("CREATE TABLE IF NOT EXISTS boots (at timestamptz DEFAULT now())")
     await connection.execute("INSERT INTO boots DEFAULT VALUES")
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS alembic_version (version_num text PRIMARY KEY)"
+    )
+    await connection.execute(
+        "INSERT INTO alembic_version VALUES ($1) ON CONFLICT DO NOTHING", "20260101_first"
+    )
     await connection.close()
 
 
