@@ -80,6 +80,13 @@ def parser() -> argparse.ArgumentParser:
 
     status = commands.add_parser("status", parents=[common], help="show what runs")
     status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument(
+        "--wait",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="until all is healthy, at most so long",
+    )
     status.set_defaults(act=_status)
 
     doctor = commands.add_parser(
@@ -171,7 +178,8 @@ def _down(parsed: argparse.Namespace, home: Home) -> int:
 def _status(parsed: argparse.Namespace, home: Home) -> int:
     from deploy.local import control, show
 
-    status = control.ask(home, {"do": "status"})
+    request = {"do": "status", "wait": parsed.wait}
+    status = control.ask(home, request, patience=parsed.wait + 10)
     print(json.dumps(status, indent=2) if parsed.json else show.status(status))
     return 0 if status["state"] == "healthy" else 1
 

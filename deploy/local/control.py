@@ -5,14 +5,14 @@ import json
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from deploy.local.failures import Failure, NotRunning
 from deploy.local.state import Home, socket_path
 
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
+Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _NAME = "control.sock"
 
 
@@ -23,7 +23,7 @@ async def serve(folder: Path, answer: Answer) -> asyncio.Server:
         try:
             line = await reader.readline()
             if line:
-                reply = answer(json.loads(line))
+                reply = await answer(json.loads(line))
                 writer.write(json.dumps(reply).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):
@@ -44,13 +44,13 @@ def remove(folder: Path) -> None:
     (folder / _NAME).unlink(missing_ok=True)
 
 
-def ask(home: Home, request: dict[str, Any]) -> dict[str, Any]:
+def ask(home: Home, request: dict[str, Any], patience: float = 10.0) -> dict[str, Any]:
     """Ask the supervisor of this state folder; refused when there is none."""
     folder = home.read("runtime.json").get("services")
     if not isinstance(folder, str):
         raise NotRunning(f"Ratoon does not run with the state folder {home.path}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(10)
+        connection.settimeout(patience)
         try:
             connection.connect(str(Path(folder) / _NAME))
             connection.sendall(json.dumps(request).encode() + b"\n")

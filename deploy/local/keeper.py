@@ -36,7 +36,14 @@ class State(StrEnum):
 class Keeper:
     """One process of the plan through all its starts."""
 
-    def __init__(self, spec: Spec, folder: Path, logs: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        folder: Path,
+        logs: Path,
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
         self.spec = spec
         self.state = State.WAITING
         self.ready = asyncio.Event()
@@ -46,6 +53,7 @@ class Keeper:
         self.log = logs / f"{spec.name}.log"
         self._notify = folder / f"notify-{spec.name}"
         self._say = say
+        self._changed = changed
         self._running: Running | None = None
         self._stop = asyncio.Event()
         self._deaths: deque[float] = deque(maxlen=LOOP_DEATHS)
@@ -181,6 +189,7 @@ class Keeper:
     def _become(self, state: State) -> None:
         self.state = state
         self._since = time.time()
+        self._changed()
 
 
 async def _all_ready(keepers: list[Keeper]) -> None:

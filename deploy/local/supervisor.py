@@ -23,7 +23,10 @@ class Supervisor:
     ) -> None:
         self._logs = logs
         self._say = say
-        self._keepers = {spec.name: Keeper(spec, folder, logs, say) for spec in plan}
+        self._change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keepers = {
+            spec.name: Keeper(spec, folder, logs, say, self._note_change) for spec in plan
+        }
         self._tasks: list[asyncio.Task[None]] = []
         self._fast = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -63,6 +66,7 @@ class Supervisor:
         if self.stopping.is_set():
             return False
         self.healthy_since = time.time()
+        self._note_change()
         return True
 
     async def stop(self) -> None:
@@ -89,6 +93,19 @@ class Supervisor:
             "healthySince": self.healthy_since,
             "processes": [one.describe() for one in self._keepers.values() if not one.spec.once],
         }
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until all is healthy, at most so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.status()["state"] in ("starting", "degraded"):
+                    await asyncio.shield(self._change)
+        except TimeoutError:
+            self._say(f"not healthy within {seconds:.0f} s, as somebody waited for")
+
+    def _note_change(self) -> None:
+        change, self._change = self._change, asyncio.get_running_loop().create_future()
+        change.set_result(None)
 
     def _dependents(self, of: Keeper) -> list[Keeper]:
         return [one for one in self._keepers.values() if of.spec.name in one.spec.after]

@@ -180,7 +180,7 @@ def _facts(options: Options) -> dict[str, Any]:
     }
 
 
-def _answer(
+async def _answer(
     supervisor: Supervisor, facts: Mapping[str, Any], request: dict[str, Any]
 ) -> dict[str, Any]:
     wanted = request.get("do")
@@ -190,5 +190,7 @@ def _answer(
             supervisor.ask_to_stop()
         return {"state": "stopping"}
     if wanted == "status":
+        if seconds := request.get("wait"):
+            await supervisor.settle(float(seconds))
         return {**facts, **supervisor.status()}
     return {"error": f"unknown request {wanted!r}"}

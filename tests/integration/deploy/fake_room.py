@@ -21,7 +21,8 @@ def main(room: str, folder: str) -> None:
         asyncio.run(_migrate(room))
         return
     serve = {"auth": _auth, "gateway": _gateway}.get(room, _idle)
-    asyncio.run(_until_told(lambda: serve(room)))
+    variable = f"{room}_worker_metrics_listen" if command == "work" else f"{room}_metrics_listen"
+    asyncio.run(_until_told(lambda: serve(room), os.environ[variable.upper()]))
 
 
 async def _migrate(room: str) -> None:
@@ -30,23 +31,34 @@ async def _migrate(room: str) -> None:
     connection = await asyncpg.connect(os.environ[f"{room.upper()}_DATABASE_URL"])
     await connection.execute("CREATE TABLE IF NOT EXISTS boots (at timestamptz DEFAULT now())")
     await connection.execute("INSERT INTO boots DEFAULT VALUES")
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS alembic_version (version_num text PRIMARY KEY)"
+    )
+    await connection.execute(
+        "INSERT INTO alembic_version VALUES ($1) ON CONFLICT DO NOTHING", "20260101_first"
+    )
     await connection.close()
 
 
-async def _until_told(serve: Callable[[], Awaitable[Any]]) -> None:
+async def _until_told(serve: Callable[[], Awaitable[Any]], metrics: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = await serve()
+    host, port = metrics.rsplit(":", 1)
+    servers = [await serve(), await asyncio.start_server(_hang_up, host, int(port))]
     _notify("READY=1")
     await stop.wait()
     _notify("STOPPING=1")
-    del server
+    servers.clear()
 
 
 def _notify(word: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         out.sendto(word.encode(), os.environ["NOTIFY_SOCKET"])
+
+
+async def _hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
 
 
 async def _idle(_room: str) -> None:
