@@ -115,5 +115,5 @@ async def _not_served(request: Request, _: Exception) -> Response:
         allowed = {"allow": ", ".join(sorted(known or ("GET",)))}
         problem = Problem(405, "METHOD_NOT_ALLOWED", f"not with {scope['method']}", allowed)
     else:
-        problem = Problem(404, "ROUTE_NOT_FOUND", f"there is no {scope['method']} {path[:200]}")
+        problem = Problem(404, "ROUTE_NOT_FOUND", "there is no such path")
     return failed(scope[SCOPE_KEY], scope, problem)

@@ -19,7 +19,7 @@ from gateway.schemas.snapshots import (
     PaginatedSnapshots,
     SnapshotDto,
     Url,
-    snapshot_from_proto,
+    snapshot_json,
 )
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 
@@ -49,7 +49,7 @@ async def get_snapshot(call: Call, id: Segment) -> Response:
         organization_id=call.caller.organization_id, ref=pb.SnapshotRef(text=id)
     )
     answer = await call.rpc(call.services.snapshots.GetSnapshot, request)
-    return json(snapshot_from_proto(answer.snapshot))
+    return json(snapshot_json(answer.snapshot))
 
 
 @router.get(
@@ -81,7 +81,7 @@ async def get_all_snapshots(
     )
     async with call.visit.gateway.lists.of(organization_id):
         answer = await call.rpc(call.services.snapshots.ListSnapshots, request)
-        items = [snapshot_from_proto(s) for s in answer.snapshots]
+        items = [snapshot_json(s) for s in answer.snapshots]
         total = answer.total_size
         return json(Page(items, total, page, -(-total // limit)))
 
@@ -112,7 +112,7 @@ async def create_snapshot(call: Call, body: CreateSnapshot) -> Response:
         request.build.dockerfile = body.build_info.dockerfile_content
         request.build.context_hashes.extend(body.build_info.context_hashes or ())
     answer = await call.rpc(call.services.snapshots.CreateSnapshot, request)
-    return json(snapshot_from_proto(answer.snapshot))
+    return json(snapshot_json(answer.snapshot))
 
 
 @router.delete(
@@ -147,7 +147,7 @@ async def activate_snapshot(call: Call, id: Segment) -> Response:
         organization_id=call.caller.organization_id, ref=pb.SnapshotRef(text=id)
     )
     answer = await call.rpc(call.services.snapshots.ActivateSnapshot, request)
-    return json(snapshot_from_proto(answer.snapshot))
+    return json(snapshot_json(answer.snapshot))
 
 
 @router.post(

@@ -60,7 +60,7 @@ def key_from_proto(said: ApiKey) -> Key:
         name=said.name,
         value=f"{said.prefix}{_HIDDEN}{said.suffix}",
         created_at=iso(said.create_time),
-        permissions=list(said.permissions),
+        permissions=said.permissions[:],
         last_used_at=iso(said.last_use_time) if said.HasField("last_use_time") else None,
         expires_at=iso(said.expire_time) if said.HasField("expire_time") else None,
         user_id=said.user_id,
@@ -74,6 +74,6 @@ def created_from_proto(said: api_key_service_pb2.CreateApiKeyResponse) -> ApiKey
         name=key.name,
         value=said.secret,
         created_at=iso(key.create_time),
-        permissions=list(key.permissions),
+        permissions=key.permissions[:],
         expires_at=iso(key.expire_time) if key.HasField("expire_time") else None,
     )

@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1_000))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,7 +52,7 @@ def _second(seconds: int) -> str:
 
 def iso(stamp: Timestamp) -> str:
     """Return a moment as the API writes it: UTC, milliseconds, Z."""
-    return f"{_second(stamp.seconds)}.{stamp.nanos // 1_000_000:03d}Z"
+    return _second(stamp.seconds) + _MILLISECONDS[stamp.nanos // 1_000_000]
 
 
 def _without_nul(text: str) -> str:

@@ -1,11 +1,12 @@
 """Shapes of snapshots."""
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
 from pydantic import Field
 
-from gateway.schemas.base import Amount, Answer, Asked, LongText, Text, iso
+from gateway.schemas.base import Amount, Answer, Asked, LongText, Text, encoded, iso
 from ratoon.snapshots.v1 import snapshot_pb2 as pb
 
 StateName = Literal[
@@ -139,10 +140,23 @@ class Snapshot(msgspec.Struct, rename="camel"):
 class Page(msgspec.Struct, rename="camel"):
     """PaginatedSnapshots, as it is encoded."""
 
-    items: list[Snapshot]
+    items: list[msgspec.Raw]
     total: int
     page: int
     total_pages: int
+
+
+def snapshot_json(said: pb.Snapshot) -> msgspec.Raw:
+    """Return a snapshot encoded; one that looks as it looked before costs a look-up instead of the mapping.
+
+    Lists and polls show the same snapshots again and again. The key is all that is shown, so nothing can be stale.
+    """
+    return _remembered(said.SerializeToString())
+
+
+@lru_cache(maxsize=4_096)
+def _remembered(serialized: bytes) -> msgspec.Raw:
+    return msgspec.Raw(encoded(snapshot_from_proto(pb.Snapshot.FromString(serialized))))
 
 
 def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
@@ -155,7 +169,7 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         said.image_ref,
         _STATES[said.state],
         said.size_bytes / _GIB if said.HasField("size_bytes") else None,
-        list(said.entrypoint) or None,
+        said.entrypoint[:] or None,
         said.cpu,
         said.gpu,
         said.memory,
@@ -164,7 +178,7 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         iso(said.create_time),
         iso(said.update_time),
         iso(said.last_use_time) if said.HasField("last_use_time") else None,
-        list(said.region_ids),
+        said.region_ids[:],
         said.ref or None,
         said.source_sandbox_id or None,
         failure.code if failure else None,
