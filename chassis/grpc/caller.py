@@ -207,6 +207,8 @@ def _matches(revoked: tuple[float, str, str, str], caller: Caller, issued: float
     at, key, user, organization = revoked
     return (
         issued <= at
+        # A machine is trusted by its key, not by anything that auth could take back.
+        and caller.credential != "service"
         and (not key or key == caller.api_key_id)
         and (not user or user == caller.user_id)
         and (not organization or organization == caller.organization_id)

@@ -114,7 +114,7 @@ class Consumer:
             try:
                 await self._follow(handle)
             except grpc.aio.AioRpcError as cut:
-                log.info("feed of %s cut: %s", self._feed, cut.code().name)
+                log.info("feed of %s cut: %s (%s)", self._feed, cut.code().name, cut.details())
                 if cut.code() is grpc.StatusCode.OUT_OF_RANGE:
                     log.error(
                         "events of %s were missed: away for longer than they are kept", self._feed

@@ -60,7 +60,7 @@ class Organizations:
             try:
                 await self._watch()
             except grpc.aio.AioRpcError as cut:
-                log.info("feed of orgs cut: %s", cut.code().name)
+                log.info("feed of orgs cut: %s (%s)", cut.code().name, cut.details())
             await asyncio.sleep(random.uniform(0.05, 0.25))
 
     async def _watch(self) -> None:

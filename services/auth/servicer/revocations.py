@@ -117,7 +117,7 @@ class Revocations:
                         # What happened before the stream stood is not known: whoever was established then asks anew.
                         self._tell([Revoked()])
             except grpc.aio.AioRpcError as cut:
-                log.info("revocations of orgs cut: %s", cut.code().name)
+                log.info("revocations of orgs cut: %s (%s)", cut.code().name, cut.details())
             await asyncio.sleep(random.uniform(0.05, _RETRY_SECONDS))
 
     def _publish(self, rows: Iterable[tuple[str, Revoked]]) -> None:
