@@ -119,7 +119,9 @@ def running(**environment: str) -> Iterator[System]:
         found = re.search(r"dtn_[0-9a-f]{64}", printed)
         if found is None:
             raise RuntimeError(f"no key in what was printed:\n{printed}")
-        yield System(home / "state", port, found[0], told)
+        system = System(home / "state", port, found[0], told)
+        with system.client:
+            yield system
     finally:
         subprocess.run([*_COMMAND, "down"], env=told, check=False, capture_output=True)
         shutil.rmtree(home, ignore_errors=True)

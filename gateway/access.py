@@ -49,6 +49,10 @@ def rule_of(endpoint: Callable[..., Any]) -> Rule:
 class AccessRoute(APIRoute):
     """A route that lets in by rule, then reads the body, then acts; and turns every failure into its answer."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # A body that does not say what it is is taken for JSON, as published.
+        super().__init__(*args, **{**options, "strict_content_type": False})
+
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # the base says Coroutine, which FastAPI awaits alike
         act = super().get_route_handler()
         rule, operation = rule_of(self.endpoint), self.operation_id or self.name

@@ -62,7 +62,6 @@ def application(version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        strict_content_type=False,
     )
     for module in (snapshots, api_keys, organizations, users, regions, installation):
         # As they are: including a router would wrap each of its routes once more.
