@@ -139,15 +139,5 @@ def main() -> None:
             sys.exit("usage: python -m services.snapshots serve | migrate")
 
 
-if __name__ == "__main__" and __import__("sys").argv[1:] == ["work"]:
-    from chassis.process import notify as _n
-    from chassis.process import run as _r
-
-    async def _w(stop):
-        _n("READY=1")
-        await stop.wait()
-
-    _r(_w)
-    raise SystemExit(0)
 if __name__ == "__main__":
     main()
