@@ -207,6 +207,8 @@ def _matches(revoked: tuple[float, str, str, str], caller: Caller, issued: float
     at, key, user, organization = revoked
     return (
         issued <= at
+        # Machines speak for themselves: nobody established them, and what people may concerns none of them.
+        and caller.credential != "service"
         and (not key or key == caller.api_key_id)
         and (not user or user == caller.user_id)
         and (not organization or organization == caller.organization_id)
