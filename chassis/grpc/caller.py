@@ -207,7 +207,7 @@ def _matches(revoked: tuple[float, str, str, str], caller: Caller, issued: float
     at, key, user, organization = revoked
     return (
         issued <= at
-        # A machine is trusted by its key, not by anything that auth could take back.
+        # Machines speak for themselves: nobody established them, and what people may concerns none of them.
         and caller.credential != "service"
         and (not key or key == caller.api_key_id)
         and (not user or user == caller.user_id)

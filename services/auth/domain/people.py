@@ -133,7 +133,9 @@ def _text(claim: object) -> str:
 
 def _flag(claim: object) -> bool | None:
     # Some issuers spell booleans as text.
-    return True if claim in (True, "true") else False if claim in (False, "false") else None
+    if claim is True or claim == "true":
+        return True
+    return False if claim is False or claim == "false" else None
 
 
 def _moment(claim: object) -> datetime:

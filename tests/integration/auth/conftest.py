@@ -75,20 +75,25 @@ class World:
         )
         return self.keyring.metadata(caller)
 
+    @staticmethod
+    def request(
+        credential: str, path: str = "", header: str = ""
+    ) -> authentication_service_pb2.AuthenticateRequest:
+        return authentication_service_pb2.AuthenticateRequest(
+            credential=credential, path_organization_id=path, header_organization_id=header
+        )
+
     async def authenticate(
         self, credential: str, path: str = "", header: str = ""
     ) -> authentication_service_pb2.AuthenticateResponse:
-        answer: authentication_service_pb2.AuthenticateResponse = (
-            await self.authentication.Authenticate(
-                authentication_service_pb2.AuthenticateRequest(
-                    credential=credential,
-                    path_organization_id=path,
-                    header_organization_id=header,
-                ),
-                metadata=self.by("gateway"),
-            )
+        return await self.authentication.Authenticate(
+            self.request(credential, path, header), metadata=self.by("gateway")
         )
-        return answer
+
+    def watch(self) -> Any:
+        return self.authentication.WatchRevocations(
+            authentication_service_pb2.WatchRevocationsRequest(), metadata=self.by("gateway")
+        )
 
     async def add_user(
         self, email: str = "", **fields: Any
@@ -106,10 +111,7 @@ class World:
         request = api_key_service_pb2.CreateApiKeyRequest(
             organization_id=organization_id, name=name or f"k-{uuid4().hex[:8]}", **fields
         )
-        answer: api_key_service_pb2.CreateApiKeyResponse = await self.keys.CreateApiKey(
-            request, metadata=metadata
-        )
-        return answer
+        return await self.keys.CreateApiKey(request, metadata=metadata)
 
 
 async def start(
@@ -132,7 +134,18 @@ async def start(
         await orgs.close()
         await database.close()
 
-    return World(database, orgs_server, keyring, opened), stop
+    world = World(database, orgs_server, keyring, opened)
+    await asyncio.wait_for(_stands(world), 20)
+    return world, stop
+
+
+async def _stands(world: World) -> None:
+    """Wait until orgs is followed: with that, whoever was established before is revoked."""
+    stream = world.watch()
+    async for answer in stream:
+        if any(not r.user_id + r.organization_id + r.api_key_id for r in answer.revocations):
+            stream.cancel()
+            return
 
 
 @pytest.fixture
