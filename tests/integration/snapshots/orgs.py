@@ -73,7 +73,8 @@ class FakeOrgs(OrganizationServiceServicer, EventFeedServiceServicer):
                 self._news.notify_all()
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: len(self._events) > seen)
+                while len(self._events) == seen:
+                    await self._news.wait()
                 fresh, seen = self._events[seen:], len(self._events)
             yield feed_pb.WatchResponse(events=fresh)
 
