@@ -141,6 +141,8 @@ class Usage(Base):
     total: Mapped[int] = mapped_column(server_default=text("0"))
     # The quota as of the last place taken: the database itself refuses one too many.
     ceiling: Mapped[int] = mapped_column(server_default=text("0"))
+    # The organization was deleted: nothing is made for it any more.
+    closed: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class Snapshot(Base):

@@ -60,7 +60,7 @@ async def move(
     to: State,
     *,
     quota: int | None = None,
-    **values: object,
+    **values: Any,
 ) -> None:
     """Move snapshots of one organization, all or none; `values` are columns set along.
 

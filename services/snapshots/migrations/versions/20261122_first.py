@@ -74,6 +74,7 @@ _TABLES = (
         used int NOT NULL DEFAULT 0,
         total int NOT NULL DEFAULT 0,
         ceiling int NOT NULL DEFAULT 0,
+        closed boolean NOT NULL DEFAULT false,
         CONSTRAINT pk_usage PRIMARY KEY (organization_id),
         CONSTRAINT ck_usage_quota CHECK (used >= 0 AND used <= ceiling),
         CONSTRAINT ck_usage_total CHECK (total >= 0))
