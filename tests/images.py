@@ -1,13 +1,16 @@
-"""Images made here, without any network: deterministic bytes in, a valid image out."""
+"""Images made here: deterministic bytes in, a valid image out; one of Debian's packages."""
 
 import gzip
 import hashlib
 import io
 import json
+import platform
 import random
+import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -131,7 +134,7 @@ def layer_tar(size: int, *, seed: int) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in (
-            (f"data/{seed}.bin", random.Random(seed).randbytes(size)),
+            (f"data/{seed}.bin", _noise(size, seed)),
             (f"data/{seed}.txt", b"all work and no play\n" * (size // 100)),
         ):
             entry = tarfile.TarInfo(name)
@@ -140,9 +143,35 @@ def layer_tar(size: int, *, seed: int) -> bytes:
     return out.getvalue()
 
 
+def _noise(size: int, seed: int) -> bytes:
+    # In pieces: one call cannot make more than 256 MiB.
+    source, piece = random.Random(seed), 1 << 24
+    return b"".join(source.randbytes(min(piece, size - at)) for at in range(0, size, piece))
+
+
 def squeezed(data: bytes) -> bytes:
     return gzip.compress(data, compresslevel=1, mtime=0)
 
 
 def encoded(document: Any) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def of_archives(*archives: bytes, config: Mapping[str, Any] | None = None) -> Image:
+    """An image of these file systems, lowest first."""
+    diff_ids = ["sha256:" + hashlib.sha256(archive).hexdigest() for archive in archives]
+    layers = [Content(OCI_LAYER, squeezed(archive)) for archive in archives]
+    return assemble(layers, diff_ids, config=config)
+
+
+def debian_archive(folder: Path, *packages: str) -> bytes:
+    """A file system of Debian packages, from wherever this machine gets its own."""
+    [sources, *_] = [
+        *Path("/etc/apt").glob("sources.list.d/*.sources"),
+        Path("/etc/apt/sources.list"),
+    ]
+    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    archive = folder / "debian.tar"
+    command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(packages)}"]
+    subprocess.run([*command, suite, str(archive), str(sources)], check=True, timeout=240)
+    return archive.read_bytes()

@@ -226,10 +226,12 @@ def joined(url: str, location: str) -> str:
         raise PullFailed(Code.REGISTRY_PROTOCOL, reason) from error
 
 
-def _trust(extra_ca: Path | None) -> ssl.SSLContext:
+def _trust(extra_ca: Path | None) -> ssl.SSLContext | bool:
     """The system's certificate authorities (certifi's where the system has none), and one more."""
     paths = ssl.get_default_verify_paths()
     system = paths.cafile or paths.capath
+    if system and extra_ca is None:
+        return True  # the library has read just these already, which is slow
     context = ssl.create_default_context(cafile=None if system else certifi.where())
     if extra_ca is not None:
         context.load_verify_locations(cafile=extra_ca)

@@ -13,6 +13,7 @@ from services.snapshots.images.http import Http, Timeouts
 from services.snapshots.images.progress import Progress
 from services.snapshots.images.puller import ImagePlan, PulledImage, Puller, anonymous
 from services.snapshots.store.layout import OciLayoutStore
+from tests.images import debian_archive
 from tests.integration.snapshots.images.scripted import ScriptedRegistry, scripted_registry
 from tests.registry import Registry, running_registry
 
@@ -30,6 +31,12 @@ def registry() -> Iterator[Registry]:
 def locked_registry() -> Iterator[Registry]:
     with running_registry(password=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A small real file system."""
+    return debian_archive(tmp_path_factory.mktemp("debian"), "busybox-static")
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ async def scripted_registry(tls: ssl.SSLContext | None = None) -> AsyncIterator[
             writer.close()
 
     server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=tls)
-    registry.host = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    registry.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield registry
     finally:

@@ -2,12 +2,13 @@
 
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 
 from services.snapshots.images.auth import Credentials
 from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.progress import Phase
-from tests.images import image, index
+from tests.images import image, index, layer_tar, of_archives
 from tests.integration.snapshots.images.conftest import Bench
 from tests.registry import PASSWORD, USER, Registry
 
@@ -121,6 +122,25 @@ async def test_docker_formats_are_read(registry: Registry, bench: Bench) -> None
     assert pulled.manifest_digest == made.manifest.digest
     assert pulled.manifest_type == made.manifest.media_type
     assert bench.blobs() == {made.manifest.digest, *(blob.digest for blob in made.blobs)}
+
+
+async def test_a_real_file_system_runs_after_the_pull(
+    registry: Registry, bench: Bench, debian: bytes, tmp_path: Path
+) -> None:
+    made = of_archives(debian, layer_tar(10, seed=1), config={"Cmd": ["/bin/busybox"]})
+    registry.push("team/debian", "12", made)
+
+    pulled = await bench.pull(f"{registry.host}/team/debian:12")
+
+    with (
+        await bench.store.open(pulled.layer_digests[0]) as blob,
+        tarfile.open(fileobj=blob) as layer,
+    ):
+        [program] = [member for member in layer if member.name.endswith("bin/busybox")]
+        layer.extract(program, tmp_path, filter="data")
+    command = [str(tmp_path / program.name), "echo", "hello"]
+    said = subprocess.run(command, check=True, capture_output=True, timeout=30)
+    assert said.stdout == b"hello\n"
 
 
 async def test_other_tools_read_what_was_pulled(
