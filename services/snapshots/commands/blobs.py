@@ -1,8 +1,8 @@
 """What may be in the store and what may leave it.
 
-Pinning, placing and collecting a blob all hold a lock on its digest until the transaction ends. A file is put in place
-under that lock and a pin, and unlinked under that lock when no pin and no artifact is left; so a blob that something
-refers to always has its file, and a crash leaves at worst a file or a row that nothing refers to.
+Pinning and collecting a blob hold a lock on its digest until the transaction ends. A file comes only after its pin and is
+unlinked only under that lock, when no pin and no artifact is left; whether it is there is asked after pinning. So a blob
+that something refers to always has its file, and a crash leaves at worst a file or a row that nothing refers to.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands.moves import wake_workers
 from services.snapshots.domain import Blob, Claim, StoreFull
 
 _STORE_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('store', 1))")
@@ -38,9 +39,11 @@ FROM unnest(CAST(:digests AS text[])) AS d (digest)
 ON CONFLICT (pull_id, digest) DO UPDATE SET fetched = pull_blobs.fetched OR excluded.fetched
 RETURNING digest, fetched
 """)
-_PLACED = text(
-    "UPDATE pull_blobs SET fetched = true WHERE pull_id = :pull_id AND digest = :digest RETURNING digest"
-)
+# A manifest may have claimed another size, and nobody had seen the blob by then.
+_PLACED = text("""
+WITH mended AS (UPDATE blobs SET size = :size WHERE digest = :digest AND size <> :size)
+UPDATE pull_blobs SET fetched = true WHERE pull_id = :pull_id AND digest = :digest RETURNING digest
+""")
 _UNPIN = text("""
 WITH loose AS (DELETE FROM pull_blobs WHERE pull_id = :pull_id RETURNING digest)
 INSERT INTO garbage (digest) SELECT digest FROM loose ON CONFLICT DO NOTHING
@@ -85,16 +88,15 @@ async def pin(
     return sorted(row.digest for row in pinned if not row.fetched)
 
 
-async def place(session: AsyncSession, claim: Claim, digest: str) -> bool:
-    """Allow a verified file of a pinned blob to be put in place, before the caller commits.
+async def place(session: AsyncSession, claim: Claim, blob: Blob) -> bool:
+    """Record that the pull has put a pinned blob, verified and of this size, into the store.
 
-    False: the pull is cancelled or somebody else's by now; the file must not be put in place.
+    False: the pull is cancelled or somebody else's by now.
     """
     if not await _owned(session, claim):
         return False
-    await session.execute(_LOCK, {"digests": [digest]})
-    placed = await session.execute(_PLACED, {"pull_id": claim.pull_id, "digest": digest})
-    return placed.first() is not None
+    bound = {"pull_id": claim.pull_id, "digest": blob.digest, "size": blob.size}
+    return (await session.execute(_PLACED, bound)).first() is not None
 
 
 async def collect(session: AsyncSession, *, limit: int = 100) -> tuple[list[str], bool]:
@@ -106,9 +108,10 @@ async def collect(session: AsyncSession, *, limit: int = 100) -> tuple[list[str]
 
 
 async def release_pull(session: AsyncSession, pull_id: UUID) -> None:
-    """Drop a pull, whose row the caller holds, and its pins."""
+    """Drop a pull, whose row the caller holds, and its pins; whoever works on it hears of that at once."""
     await session.execute(_UNPIN, {"pull_id": pull_id})
     await session.execute(_DROP_PULL, {"pull_id": pull_id})
+    await wake_workers(session)
 
 
 async def release_artifacts(session: AsyncSession, ids: Sequence[UUID]) -> None:

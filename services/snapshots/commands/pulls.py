@@ -132,13 +132,19 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
     return True
 
 
-async def fail_pull(session: AsyncSession, claim: Claim, failure: Failure) -> bool:
-    """End the pull: every snapshot that waited for it shows why. False: the pull is not ours any more."""
+async def fail_pull(
+    session: AsyncSession, claim: Claim, failure: Failure, *, size_bytes: int | None
+) -> bool:
+    """End the pull: every snapshot that waited for it shows why, and the image's size if that is known.
+
+    False: the pull is not ours any more.
+    """
     if not await _hold(session, claim):
         return False
     waiting = await _waiting(session, claim, State.PENDING, State.PULLING)
     said = {f"error_{field}": words for field, words in asdict(failure).items()}
-    await move(session, claim.organization_id, waiting, State.ERROR, pull_id=None, **said)
+    said_and_known = {**said, "size_bytes": size_bytes}
+    await move(session, claim.organization_id, waiting, State.ERROR, pull_id=None, **said_and_known)
     await release_pull(session, claim.pull_id)
     return True
 

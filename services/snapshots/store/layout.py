@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from services.snapshots.store.digests import digest_of, hex_of
 from services.snapshots.store.names import Names, replace, sync_folder
-from services.snapshots.store.partials import BATCH, Writer, lock_now, locked
+from services.snapshots.store.partials import BATCH, SEALED, Writer, lock_now, locked
 from services.snapshots.store.port import BlobMissing, ContentMismatch, Source, StoreFull
 
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -65,7 +65,7 @@ class OciLayoutStore:
         if digest_of(data) != digest:
             raise ContentMismatch(f"these bytes are not {digest}")
         with _full_disk_named():
-            await asyncio.to_thread(replace, blob, data, temporary=self._partials, mode=0o440)
+            await asyncio.to_thread(replace, blob, data, temporary=self._partials, mode=SEALED)
 
     async def remove(self, digest: str) -> None:
         await asyncio.to_thread(self._blob(digest).unlink, missing_ok=True)
@@ -143,7 +143,7 @@ def _full_disk_named() -> Iterator[None]:
 
 def _publish(partial: Path, blob: Path) -> None:
     partial.rename(blob)
-    blob.chmod(0o440)  # not before: a partial must stay writable for who resumes it after a crash
+    blob.chmod(SEALED)  # not before: a partial must stay writable for who resumes it after a crash
     sync_folder(blob.parent)
 
 

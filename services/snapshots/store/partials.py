@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
@@ -15,6 +16,9 @@ from services.snapshots.store.port import BlobTruncated, ContentMismatch
 # Bytes handed to a thread at once: large enough that the hop costs nothing, small enough that
 # many downloads together stay small. Two batches of a blob exist at most.
 BATCH = 1 << 20
+
+# The mode of a blob. A partial is never given it, so it also says who was finished.
+SEALED = 0o440
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 
@@ -30,7 +34,8 @@ async def locked(path: Path, blob: Path) -> FileIO | None:
             raise
         if _is(file, path):
             return file
-        finished = _is(file, blob)
+        # Not by comparing it with `blob`, which another owner may have replaced since.
+        finished = _mode(file) == SEALED and blob.exists()
         file.close()
         if finished:
             return None
@@ -54,6 +59,10 @@ async def _lock(file: FileIO) -> None:
 
 def _open(path: Path) -> FileIO:
     return FileIO(path, "r+", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o600))
+
+
+def _mode(file: FileIO) -> int:
+    return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
 
 
 def _is(file: FileIO, path: Path) -> bool:

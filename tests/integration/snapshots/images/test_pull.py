@@ -138,7 +138,7 @@ async def test_a_real_file_system_runs_after_the_pull(
     ):
         [program] = [member for member in layer if member.name.endswith("bin/busybox")]
         layer.extract(program, tmp_path, filter="data")
-    command = [tmp_path / program.name, "echo", "hello"]
+    command = [str(tmp_path / program.name), "echo", "hello"]
     said = subprocess.run(command, check=True, capture_output=True, timeout=30)
     assert said.stdout == b"hello\n"
 
