@@ -61,9 +61,7 @@ async def test_many_at_once_ask_once(fakes: Fakes, client: httpx.AsyncClient) ->
     assert asked(fakes) == 1
 
 
-async def test_an_unknown_credential_is_remembered_as_unknown(
-    fakes: Fakes, served: Served
-) -> None:
+async def test_an_unknown_credential_is_remembered_as_unknown(fakes: Fakes, served: Served) -> None:
     async with client_of(served[1], "dtn_unknown") as client:
         for _ in range(3):
             answer = await client.get("/snapshots")

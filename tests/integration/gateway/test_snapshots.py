@@ -70,9 +70,7 @@ async def test_failure_and_progress_are_told(fakes: Fakes, client: httpx.AsyncCl
     assert told["progress"] == expected
 
 
-async def test_every_state_has_its_published_word(
-    fakes: Fakes, client: httpx.AsyncClient
-) -> None:
+async def test_every_state_has_its_published_word(fakes: Fakes, client: httpx.AsyncClient) -> None:
     states = [n for n in snapshot_pb2.SnapshotState.values() if n]
     fakes.snapshots.snapshots = [a_snapshot(str(n), state=n) for n in states]
     shown = (await client.get("/snapshots")).json()["items"]
@@ -89,9 +87,7 @@ async def test_every_state_has_its_published_word(
     ]
 
 
-async def test_a_changed_snapshot_is_shown_changed(
-    fakes: Fakes, client: httpx.AsyncClient
-) -> None:
+async def test_a_changed_snapshot_is_shown_changed(fakes: Fakes, client: httpx.AsyncClient) -> None:
     assert (await client.get("/snapshots/base")).json()["cpu"] == 1
     fakes.snapshots.snapshots[0].cpu = 2
     assert (await client.get("/snapshots/base")).json()["cpu"] == 2
@@ -130,9 +126,7 @@ async def test_by_default_the_first_hundred_by_last_use(
     ["page=0", "page=1.5", "page=", "page=9" + "9" * 30, "limit=0", "limit=201", "limit=x"]
     + ["sort=size", "sort=", "order=up", "name=" + "x" * 2000],
 )
-async def test_a_bad_query_is_refused(
-    fakes: Fakes, client: httpx.AsyncClient, query: str
-) -> None:
+async def test_a_bad_query_is_refused(fakes: Fakes, client: httpx.AsyncClient, query: str) -> None:
     answer = await client.get(f"/snapshots?{query}")
     assert answer.status_code == 400
     assert answer.json()["code"] == "REQUEST_INVALID"
@@ -230,9 +224,7 @@ async def test_a_refusal_keeps_its_reason(
     assert answer.json()["source"] == "DAYTONA_API"
 
 
-async def test_the_lifecycle_answers_as_published(
-    fakes: Fakes, client: httpx.AsyncClient
-) -> None:
+async def test_the_lifecycle_answers_as_published(fakes: Fakes, client: httpx.AsyncClient) -> None:
     activated = await client.post("/snapshots/base/activate")
     assert (activated.status_code, activated.json()["name"]) == (200, "base")
     deactivated = await client.post("/snapshots/base/deactivate")
