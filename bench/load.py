@@ -7,6 +7,7 @@ its CPU is not counted with the system's.
 import asyncio
 import sys
 import time
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -87,8 +88,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are of classes of their own.
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
