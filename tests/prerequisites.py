@@ -82,8 +82,17 @@ def _client(name: str, lock: Path) -> None:
     print(f"Installing the client environment {name}", file=sys.stderr)
     shutil.rmtree(CLIENTS / name, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", CLIENTS / name], check=True)
-    pip = [str(client_python(name)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)], check=True)
+    pip = [
+        str(client_python(name)),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    subprocess.run(
+        [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)], check=True
+    )
     stamp.write_text(wanted)
 
 
