@@ -26,7 +26,7 @@ class Load(msgspec.Struct, kw_only=True):
     requests: int = 1000
     seconds: float = 60.0
     first: int = 0
-    spread: list[str] = [""]
+    spread: tuple[str, ...] = ("",)
     expect: int = 200
 
 

@@ -53,6 +53,18 @@ def command(pid: int) -> str:
     return Path(words[0].decode()).name
 
 
+def parent(pid: int) -> int:
+    """Return the process that started it, 0 for one that is gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Return what a process of the same user was told."""
+    told = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in told if "=" in entry)
+
+
 def pss_megabytes(pid: int) -> float:
     """Return the proportional set size: shared pages counted in parts."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.errors import Kind, Refusal
 
 KEPT = "24 hours"
+_LONGEST = 255
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:scope || chr(10) || :key, 0))")
 _FIND = text(
     "SELECT fingerprint, answer FROM idempotency WHERE scope = :scope AND key = :key"
@@ -19,6 +20,10 @@ _RECORD = text(
     " created_at = now()"
 )
 PURGE = text(f"DELETE FROM idempotency WHERE created_at < now() - interval '{KEPT}'")
+
+
+class IdempotencyKeyInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_INVALID"
 
 
 class IdempotencyKeyReused(Refusal):
@@ -33,8 +38,11 @@ def fingerprint(request: bytes) -> bytes:
 async def replay(session: AsyncSession, scope: str, key: str, request: bytes) -> bytes | None:
     """Return the answer that `key` got before, or None and hold the key until the transaction ends.
 
-    `scope` names caller, organization and operation. Refused with IDEMPOTENCY_KEY_REUSED for another request.
+    `scope` names caller, organization and operation. Refused with IDEMPOTENCY_KEY_REUSED for another request, and
+    with IDEMPOTENCY_KEY_INVALID for what is no key.
     """
+    if len(key) > _LONGEST or not key.isprintable():
+        raise IdempotencyKeyInvalid(f"an Idempotency-Key has 1 to {_LONGEST} printable characters")
     await session.execute(_LOCK, {"scope": scope, "key": key})
     found = (await session.execute(_FIND, {"scope": scope, "key": key})).one_or_none()
     if found is None:

@@ -65,12 +65,16 @@ class Row:
     created_at: datetime
 
 
-async def announce(session: AsyncSession, event: Any, *, organization_id: object = None) -> None:
-    """Write a dataclass as an event; its class name is the event's type (`ApiKeyDeleted` → `api_key_deleted`)."""
-    type_, payload, origin = encode(event)
-    values = {"type": type_, "payload": payload, "origin": origin}
+async def announce(session: AsyncSession, *events: Any, organization_id: object = None) -> None:
+    """Write dataclasses as events; a class name is the event's type (`ApiKeyDeleted` → `api_key_deleted`)."""
     organization = None if organization_id is None else str(organization_id)
-    await session.execute(_INSERT, {**values, "organization_id": organization})
+    rows = []
+    for event in events:
+        type_, payload, origin = encode(event)
+        values = {"type": type_, "payload": payload, "origin": origin}
+        rows.append({**values, "organization_id": organization})
+    if rows:
+        await session.execute(_INSERT, rows)
 
 
 def encode(event: Any) -> tuple[str, str, str]:

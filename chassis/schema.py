@@ -1,7 +1,18 @@
 """The tables that the chassis itself needs in a context's database; each context's first migration makes them."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.sql import func
 from sqlalchemy.types import UserDefinedType
 
@@ -36,6 +47,10 @@ class Xid8(UserDefinedType[str]):
         return "xid8"
 
 
+# So that a comparison with the database recognizes the column.
+ischema_names["xid8"] = Xid8
+
+
 def describe(metadata: MetaData) -> None:
     """Tell `metadata` of these tables, so that a comparison with the database finds nothing amiss."""
     Table(
@@ -48,6 +63,7 @@ def describe(metadata: MetaData) -> None:
         Column("payload", JSONB, nullable=False),
         Column("origin", JSONB, nullable=False),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Index("ix_outbox_feed", "xid", "id"),
     )
     Table(
         "outbox_horizon",
@@ -69,4 +85,5 @@ def describe(metadata: MetaData) -> None:
         Column("fingerprint", LargeBinary, nullable=False),
         Column("answer", LargeBinary, nullable=False),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Index("ix_idempotency_created_at", "created_at"),
     )

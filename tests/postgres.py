@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -97,6 +98,7 @@ class Cluster:
             await connection.close()
 
     def stop(self) -> None:
-        self._process.terminate()
+        # Fast: end the connections that a failed test left, instead of waiting for them.
+        self._process.send_signal(signal.SIGINT)
         self._process.wait(20)
         shutil.rmtree(self._base, ignore_errors=True)

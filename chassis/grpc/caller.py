@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -47,6 +49,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     service: str = ""
 
 
+class _Header(msgspec.Struct):
+    kid: str
+
+
 class _Claims(msgspec.Struct):
     iss: str
     aud: str
@@ -57,6 +63,7 @@ class _Claims(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Claims).decode
+_decode_header = msgspec.json.Decoder(_Header).decode
 
 
 class Identity:
@@ -65,7 +72,8 @@ class Identity:
     def __init__(self, service: str, key: Ed25519PrivateKey) -> None:
         self.service = service
         self._key = key
-        header = {"alg": "EdDSA", "typ": "JWT", "kid": kid_of(key.public_key())}
+        self.kid = kid_of(key.public_key())
+        header = {"alg": "EdDSA", "typ": "JWT", "kid": self.kid}
         self._header = _b64(_encode(header))
         self._own: tuple[float, tuple[tuple[str, str], ...]] = (0.0, ())
 
@@ -76,15 +84,25 @@ class Identity:
             raise TypeError(f"{path} holds no Ed25519 key")
         return cls(service, key)
 
-    def sign(self, caller: Caller, issued: float | None = None) -> tuple[str, float]:
+    def sign(
+        self, caller: Caller, issued: float | None = None, until: float | None = None
+    ) -> tuple[str, float]:
         """Return a token for `caller` and when it expires (Unix time).
 
         `issued` is the moment before whatever established the caller was read; what is revoked later is refused.
+        `until` is when that ends by itself: no token outlives it.
         """
         issued = time.time() if issued is None else issued
-        claims = _Claims(self.service, AUDIENCE, issued, issued + LIFETIME, caller)
+        expires = issued + LIFETIME if until is None else min(until, issued + LIFETIME)
+        claims = _Claims(self.service, AUDIENCE, issued, expires, caller)
         signed = self._header + b"." + _b64(_encode(claims))
-        return (signed + b"." + _b64(self._key.sign(signed))).decode(), issued + LIFETIME
+        return (signed + b"." + _b64(self._key.sign(signed))).decode(), expires
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 secret bytes that only this machine can make, others for every purpose."""
+        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(
+            self._key.private_bytes_raw()
+        )
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return call metadata that says that this machine calls in its own name; signed anew twice a minute."""
@@ -162,13 +180,13 @@ class Verifier:
         try:
             signed, _, signature = token.rpartition(".")
             header, _, payload = signed.partition(".")
-            known = self._trust.key(msgspec.json.decode(_unb64(header))["kid"])
+            known = self._trust.key(_decode_header(_unb64(header)).kid)
             if known is None:
                 raise CallerInvalid("the caller token is signed by a stranger")
             issuer, key = known
             key.verify(_unb64(signature), signed.encode())
             claims = _decode(_unb64(payload))
-        except (ValueError, KeyError, TypeError, InvalidSignature, msgspec.DecodeError) as broken:
+        except (ValueError, InvalidSignature, msgspec.DecodeError, RecursionError) as broken:
             raise CallerInvalid("the caller token is broken") from broken
         _check_claims(claims, issuer)
         return claims
@@ -189,6 +207,8 @@ def _matches(revoked: tuple[float, str, str, str], caller: Caller, issued: float
     at, key, user, organization = revoked
     return (
         issued <= at
+        # Machines speak for themselves: nobody established them, and what people may concerns none of them.
+        and caller.credential != "service"
         and (not key or key == caller.api_key_id)
         and (not user or user == caller.user_id)
         and (not organization or organization == caller.organization_id)

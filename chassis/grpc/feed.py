@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 # While a row is held back by an older transaction nothing will announce that it became visible.
 _HELD_BACK_SECONDS = 0.05
 _SAFETY_SECONDS = 5.0
+# Under load events are shown in batches, or every single one would cost a read here and a transaction there.
+_LINGER_SECONDS = 0.02
 Handle = Callable[[AsyncSession, event_pb2.Event], Awaitable[None]]
 
 
@@ -54,6 +56,7 @@ class EventFeedServicer(EventFeedServiceServicer):
                 if rows:
                     position = position_of(rows[-1])
                     yield pb.WatchResponse(events=[event_to_proto(r) for r in rows])
+                    await asyncio.sleep(_LINGER_SECONDS)
                 else:
                     await wait(woken, _HELD_BACK_SECONDS if more else _SAFETY_SECONDS)
 
@@ -111,7 +114,7 @@ class Consumer:
             try:
                 await self._follow(handle)
             except grpc.aio.AioRpcError as cut:
-                log.info("feed of %s cut: %s", self._feed, cut.code().name)
+                log.info("feed of %s cut: %s (%s)", self._feed, cut.code().name, cut.details())
                 if cut.code() is grpc.StatusCode.OUT_OF_RANGE:
                     log.error(
                         "events of %s were missed: away for longer than they are kept", self._feed

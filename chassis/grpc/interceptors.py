@@ -36,6 +36,14 @@ class Door(ServerInterceptor):
         self._verifier = verifier
         self._domain = domain
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._leaving = False
+
+    def end_streams(self) -> None:
+        """End the streams, which would never end by themselves; whoever reads one is told to come again."""
+        self._leaving = True
+        for task in self._streams:
+            task.cancel()
 
     async def intercept_service(
         self,
@@ -89,6 +97,9 @@ class Door(ServerInterceptor):
 
         async def act(request: Any, context: Any) -> AsyncIterator[Any]:
             code = "OK"
+            task = asyncio.current_task()
+            assert task is not None
+            self._streams.add(task)
             try:
                 self._enter(rule, request, context)
                 async for answer in behavior(request, context):
@@ -96,12 +107,15 @@ class Door(ServerInterceptor):
             except Refusal as refusal:
                 code = refusal.kind.value
                 await self._refuse(context, refusal)
-            except (asyncio.CancelledError, GeneratorExit):
+            except (asyncio.CancelledError, GeneratorExit) as ended:
                 code = "CANCELLED"
+                if self._leaving and isinstance(ended, asyncio.CancelledError):
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
                 raise
             except Exception as failure:  # noqa: BLE001 - the last line: nothing of it may reach the caller
                 code = await self._fail(context, method, failure)
             finally:
+                self._streams.discard(task)
                 count(code)
 
         return act

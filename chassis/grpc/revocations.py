@@ -44,5 +44,5 @@ async def follow(
                     at = r.time.seconds + r.time.nanos / 1e9
                     revoke(at, r.api_key_id, r.user_id, r.organization_id)
         except grpc.aio.AioRpcError as cut:
-            log.info("revocation stream cut: %s", cut.code().name)
+            log.info("revocation stream cut: %s (%s)", cut.code().name, cut.details())
         await asyncio.sleep(random.uniform(0.05, 0.25))

@@ -34,6 +34,7 @@ class Server:
         self._modules: list[Any] = []
         self._adders: list[Callable[[grpc.aio.Server], None]] = []
         self._health = health.aio.HealthServicer()
+        self._door: Door | None = None
 
     def add(self, module: Any, add_to_server: Callable[[Any, Any], None], servicer: Any) -> None:
         """Serve `servicer`, whose service the `_pb2` module describes."""
@@ -42,8 +43,8 @@ class Server:
 
     async def start(self, listen: str) -> grpc.aio.Server:
         """Bind to `listen` (`unix:/path` or `host:port`) and serve."""
-        door = Door(rules(self._modules), self._verifier, f"{self._domain}.ratoon")
-        server = grpc.aio.server(interceptors=[door], options=_OPTIONS)
+        self._door = Door(rules(self._modules), self._verifier, f"{self._domain}.ratoon")
+        server = grpc.aio.server(interceptors=[self._door], options=_OPTIONS)
         for add in self._adders:
             add(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -63,7 +64,12 @@ class Server:
         await stop.wait()
         notify("STOPPING=1")
         await self._health.enter_graceful_shutdown()
-        await server.stop(_DRAIN_SECONDS)
+        stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))
+        # New calls are refused from here on.
+        await asyncio.sleep(0)
+        assert self._door is not None
+        self._door.end_streams()
+        await stopping
 
     def _names(self) -> list[str]:
         services = [s for m in self._modules for s in m.DESCRIPTOR.services_by_name.values()]

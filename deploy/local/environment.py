@@ -31,7 +31,13 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
         "RATE_LIMIT_FAILED_AUTH_",
         *_PROXY,
     ),
-    "orgs": ("ORGS_", "DEFAULT_ORG_QUOTA_", "DEFAULT_REGION_", "SKIP_USER_EMAIL_VERIFICATION"),
+    "orgs": (
+        "ORGS_",
+        "DEFAULT_ORG_QUOTA_",
+        "DEFAULT_REGION_",
+        "ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS",
+        "SKIP_USER_EMAIL_VERIFICATION",
+    ),
     "snapshots": ("SNAPSHOTS_", "DEFAULT_REGION_", *_PROXY),
     "gateway": (
         "GATEWAY_",

@@ -1,0 +1,75 @@
+"""Memory of our own processes, idle and after mixed load, and the time to be ready."""
+
+import json
+import time
+
+from bench import fill, usage
+from bench.load import Load, send
+from bench.system import System, running
+from bench.table import Figure
+
+# PostgreSQL's memory is its settings; everything else in the tree is ours.
+_NOT_OURS = {"postgres", "envoy"}
+
+
+def measure(seconds: float = 600.0) -> list[Figure]:
+    started = time.perf_counter()
+    with running() as system:
+        ready = time.perf_counter() - started
+        organization = system.organization("memory")
+        key = system.key_of(organization)
+        fill.load(system.database_url("snapshots"), {organization: 100})
+        time.sleep(2)
+        idle = _ours(system)
+        _mix(system, key, min(60.0, seconds / 4))
+        warm = _ours(system)
+        _mix(system, key, seconds)
+        loaded = _ours(system)
+    parts = " ".join(f"{name} {size:.0f}" for name, size in idle.items())
+    grown = sum(loaded.values()) - sum(warm.values())
+    return [
+        Figure("first boot to all healthy", ready, "s wall", 10),
+        Figure("PSS idle", sum(idle.values()), "MB", 500, note=parts),
+        Figure("PSS warm", sum(warm.values()), "MB"),
+        # Allocators and caches breathe; a leak would go on.
+        Figure(f"PSS grown in {seconds:.0f} s of mixed load", grown, "MB", 15),
+    ]
+
+
+def _ours(system: System) -> dict[str, float]:
+    sizes: dict[str, float] = {}
+    for pid in usage.tree(system.root()):
+        name = usage.command(pid)
+        if name not in _NOT_OURS:
+            sizes[name] = sizes.get(name, 0.0) + usage.pss_megabytes(pid)
+    return sizes
+
+
+def _mix(system: System, key: str, seconds: float) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    deadline = time.monotonic() + seconds
+    n = 0
+    while time.monotonic() < deadline:
+        n += 1
+        body = json.dumps({"name": f"mixed-{n}-{{n}}", "permissions": []})
+        for load in (
+            Load(url=system.url, path="/snapshots", headers=headers, requests=1000),
+            Load(url=system.url, path="/snapshots/base-0000010", headers=headers, requests=2000),
+            Load(
+                url=system.url,
+                path="/snapshots/none-{n}",
+                headers=headers,
+                requests=500,
+                expect=404,
+            ),
+            Load(
+                url=system.url,
+                path="/api-keys",
+                method="POST",
+                body=body,
+                headers=headers,
+                requests=200,
+                expect=201,
+            ),
+        ):
+            send(load)

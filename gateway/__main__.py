@@ -1,0 +1,125 @@
+"""python -m gateway serve: the whole wiring of the process."""
+
+import asyncio
+import gc
+import sys
+
+from chassis import logging as logs
+from chassis import metrics, process
+from chassis.grpc import revocations
+from chassis.grpc.caller import Identity
+from gateway import server
+from gateway.addresses import Peers
+from gateway.app import Gateway, create_app
+from gateway.auth import Authenticator
+from gateway.clients import Services, Targets
+from gateway.fairness import Turns
+from gateway.limits import AuthenticatedLimit, FailedAuthLimit
+from gateway.schemas.config import (
+    DaytonaConfiguration,
+    OidcConfig,
+    RateLimitConfig,
+    RateLimitEntry,
+)
+from gateway.schemas.organizations import Shown
+from gateway.settings import Settings
+from gateway.uses import KeyUses
+
+# Harmless where nothing is configured: a name that no resolver answers.
+_NOWHERE = "https://login.invalid"
+
+
+def gateway_of(settings: Settings, services: Services, identity: Identity) -> Gateway:
+    """Build what all requests share."""
+    failed, allowed = None, None
+    if settings.failed_auth_ttl and settings.failed_auth_limit:
+        failed = FailedAuthLimit(settings.failed_auth_ttl, settings.failed_auth_limit)
+    if settings.authenticated_ttl and settings.authenticated_limit:
+        allowed = AuthenticatedLimit(settings.authenticated_ttl, settings.authenticated_limit)
+    return Gateway(
+        services=services,
+        identity=identity,
+        authenticator=Authenticator(services.authentication, identity),
+        uses=KeyUses(services.authentication, identity),
+        peers=Peers(settings.trusted_proxies),
+        lists=Turns(settings.lists_at_once, settings.lists_waiting),
+        shown=Shown(null_dates=settings.null_dates),
+        configuration=_configuration(settings),
+        version=settings.version,
+        failed_auth=failed,
+        authenticated=allowed,
+        public_url=settings.public_url,
+        maintenance=settings.maintenance_mode,
+        access_log=settings.access_log,
+    )
+
+
+def _configuration(settings: Settings) -> DaytonaConfiguration:
+    base = settings.public_url or f"http://{settings.listen}"
+    limit = RateLimitEntry(ttl=settings.authenticated_ttl, limit=settings.authenticated_limit)
+    return DaytonaConfiguration(
+        version=settings.version,
+        oidc=OidcConfig(
+            issuer=settings.oidc_issuer or _NOWHERE,
+            client_id=settings.oidc_client_id or "ratoon",
+            audience=settings.oidc_audience or "ratoon",
+            provider="oidc",
+        ),
+        linked_accounts_enabled=False,
+        announcements={},
+        proxy_template_url=f"{base}/{{{{PORT}}}}-{{{{sandboxId}}}}",
+        proxy_toolbox_url=f"{base}/toolbox",
+        default_snapshot=settings.default_snapshot,
+        dashboard_url=settings.dashboard_url or base,
+        max_auto_archive_interval=43_200,
+        maintanance_mode=settings.maintenance_mode,
+        environment=settings.environment,
+        rate_limit=RateLimitConfig(
+            authenticated=limit,
+            sandbox_create=RateLimitEntry(),
+            sandbox_lifecycle=RateLimitEntry(),
+        ),
+    )
+
+
+async def serve(stop: asyncio.Event) -> None:
+    logs.configure("gateway")
+    settings = Settings()  # type: ignore[call-arg]  # the environment gives them
+    identity = Identity.load(settings.identity_file, "gateway")
+    services = Services(
+        Targets(settings.auth_target, settings.orgs_target, settings.snapshots_target)
+    )
+    gateway = gateway_of(settings, services, identity)
+    metrics.expose(settings.metrics_listen)
+    app = create_app(gateway, settings.cors_origins)
+    # What is here now stays: leave it out of every collection.
+    gc.collect()
+    gc.freeze()
+    try:
+        await _run(gateway, app, settings.listen, stop)
+    finally:
+        await gateway.uses.report()
+        await services.close()
+
+
+async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Event) -> None:
+    """Serve; a task that dies ends the process, and the end of serving ends the tasks."""
+    known = gateway.authenticator
+    async with asyncio.TaskGroup() as group:
+        follow = revocations.follow(
+            gateway.services.auth_channel, gateway.identity, known.revoke, known.stand
+        )
+        tasks = [group.create_task(follow), group.create_task(gateway.uses.run())]
+        await server.serve(app, listen, stop)
+        for task in tasks:
+            task.cancel()
+
+
+def main() -> None:
+    if sys.argv[1:] != ["serve"]:
+        sys.exit("usage: python -m gateway serve")
+    process.run(serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The application: routes, what they share, and the edge around them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from chassis.grpc.caller import Identity
+from gateway import page, published
+from gateway.access import failed
+from gateway.addresses import Peers
+from gateway.auth import Authenticator
+from gateway.clients import Services
+from gateway.edge import Asgi, Edge
+from gateway.errors import Problem
+from gateway.fairness import Turns
+from gateway.limits import AuthenticatedLimit, FailedAuthLimit
+from gateway.links import PREFIX
+from gateway.openapi import document
+from gateway.routes import api_keys, installation, organizations, regions, snapshots, users
+from gateway.schemas.config import DaytonaConfiguration
+from gateway.schemas.organizations import Shown
+from gateway.uses import KeyUses
+from gateway.visit import SCOPE_KEY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """What all requests share."""
+
+    services: Services
+    identity: Identity
+    authenticator: Authenticator
+    uses: KeyUses
+    peers: Peers
+    lists: Turns
+    shown: Shown
+    configuration: DaytonaConfiguration
+    version: str
+    failed_auth: FailedAuthLimit | None = None
+    authenticated: AuthenticatedLimit | None = None
+    public_url: str = ""
+    maintenance: bool = False
+    access_log: bool = False
+
+
+def create_app(gateway: Gateway, cors_origins: tuple[str, ...] = ()) -> Asgi:
+    """Return the ASGI application."""
+    return Edge(_with_cors(application(gateway.version), cors_origins), gateway)
+
+
+def application(version: str) -> FastAPI:
+    """Return the routes alone, as the document describes them."""
+    app = FastAPI(
+        title="Ratoon",
+        version=version,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for module in (snapshots, api_keys, organizations, users, regions, installation):
+        # As they are: including a router would wrap each of its routes once more.
+        app.router.routes += module.router.routes
+    described = document(app)
+    app.router.routes += [
+        Route(f"{PREFIX}/openapi.json", _constant(described, "application/json"), methods=["GET"]),
+        Route(f"{PREFIX}/docs", _docs, methods=["GET"]),
+    ]
+    app.add_exception_handler(HTTPException, _not_served)
+    return app
+
+
+def _with_cors(app: FastAPI, origins: tuple[str, ...]) -> FastAPI:
+    """Let the pages of these origins call the API; of no other."""
+    if origins:
+        # Imported where it is wanted: an installation without a page of another origin has no use for it.
+        from starlette.middleware.cors import CORSMiddleware
+
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["X-Daytona-Api-Version", "X-Request-Id", "Retry-After"],
+        )
+    return app
+
+
+def _constant(body: bytes, media_type: str) -> Any:
+    async def answer(_: Request) -> Response:
+        return Response(body, media_type=media_type)
+
+    return answer
+
+
+async def _docs(_: Request) -> Response:
+    return HTMLResponse(page.HTML, headers={"content-security-policy": page.POLICY})
+
+
+async def _not_served(request: Request, _: Exception) -> Response:
+    """Answer what no route took: not offered yet, wrong method, or unknown."""
+    scope = request.scope
+    path: str = scope["path"]
+    known = published.methods(path.removeprefix(PREFIX)) if path.startswith(PREFIX + "/") else ()
+    if scope["method"] in known:
+        message = "this operation is published, but this installation does not offer it"
+        problem = Problem(501, "NOT_IMPLEMENTED", message)
+    elif known or path in (f"{PREFIX}/openapi.json", f"{PREFIX}/docs"):
+        allowed = {"allow": ", ".join(sorted(known or ("GET",)))}
+        problem = Problem(405, "METHOD_NOT_ALLOWED", f"not with {scope['method']}", allowed)
+    else:
+        problem = Problem(404, "ROUTE_NOT_FOUND", "there is no such path")
+    return failed(scope[SCOPE_KEY], scope, problem)

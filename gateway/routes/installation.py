@@ -1,0 +1,60 @@
+"""/config and /health: what the installation says about itself."""
+
+from fastapi import APIRouter
+
+from chassis.grpc.access import Rule, ServiceRefused
+from gateway.access import PUBLIC, AccessRoute, guarded
+from gateway.call import Call
+from gateway.errors import Problem
+from gateway.links import PREFIX
+from gateway.schemas.config import DaytonaConfiguration, Health
+from gateway.schemas.errors import errors
+
+router = APIRouter(prefix=PREFIX, route_class=AccessRoute)
+_PROBE = "health-check"
+# People's credentials are known here and refused by the operation, as 403 and not as unknown.
+ANYBODY = Rule(False, frozenset({"api_key", "oidc"}), "", "", "", False, False, frozenset({_PROBE}))
+
+
+@router.get(
+    "/config",
+    operation_id="ConfigController_getConfig",
+    summary="Get what clients need to know before they log in",
+    tags=["config"],
+    response_model=DaytonaConfiguration,
+    response_model_exclude_none=True,
+    responses=errors(public=True),
+)
+@guarded(PUBLIC)
+async def get_config(call: Call) -> DaytonaConfiguration:
+    return call.visit.gateway.configuration
+
+
+@router.get(
+    "/health",
+    operation_id="HealthController_live",
+    summary="Say that the gateway lives",
+    tags=["Health"],
+    response_model=Health,
+    responses=errors(public=True),
+)
+@guarded(PUBLIC)
+async def live(call: Call) -> Health:
+    return Health(status="ok")
+
+
+@router.get(
+    "/health/ready",
+    operation_id="HealthController_check",
+    summary="Say whether every service answers",
+    tags=["Health"],
+    response_model=Health,
+    responses=errors(),
+)
+@guarded(ANYBODY)
+async def ready(call: Call) -> Health:
+    if call.caller.service != _PROBE:
+        raise ServiceRefused("only the health check may ask this")
+    if away := await call.services.away():
+        raise Problem(503, "NOT_READY", f"away: {', '.join(away)}")
+    return Health(status="ok")

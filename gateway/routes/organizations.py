@@ -1,0 +1,147 @@
+"""/organizations: REST in front of OrganizationService and MemberService."""
+
+from fastapi import APIRouter, Response
+
+from gateway.access import AccessRoute, guarded
+from gateway.call import Call
+from gateway.links import PREFIX
+from gateway.paths import Segment
+from gateway.schemas.base import json
+from gateway.schemas.errors import errors
+from gateway.schemas.organizations import (
+    CreateOrganization,
+    Organization,
+    OrganizationUser,
+    UpdateOrganizationDefaultRegion,
+    member_from_proto,
+)
+from ratoon.orgs.v1 import member_service_pb2
+from ratoon.orgs.v1 import organization_service_pb2 as pb
+
+router = APIRouter(
+    prefix=f"{PREFIX}/organizations", tags=["organizations"], route_class=AccessRoute
+)
+
+
+@router.get(
+    "",
+    operation_id="listOrganizations",
+    summary="List the caller's organizations",
+    response_model=list[Organization],
+    responses=errors(),
+)
+@guarded("orgs.OrganizationService/ListOrganizations")
+async def list_organizations(call: Call) -> Response:
+    gateway = call.visit.gateway
+    async with gateway.lists.of(call.caller.user_id):
+        stub = call.services.organizations
+        answer = await call.rpc(stub.ListOrganizations, pb.ListOrganizationsRequest())
+        return json([gateway.shown.organization(o) for o in answer.organizations])
+
+
+@router.post(
+    "",
+    operation_id="createOrganization",
+    summary="Create an organization; the caller is its owner",
+    status_code=201,
+    response_model=Organization,
+    responses=errors(404, 409, body=True),
+)
+@guarded("orgs.OrganizationService/CreateOrganization")
+async def create_organization(call: Call, body: CreateOrganization) -> Response:
+    request = pb.CreateOrganizationRequest(
+        name=body.name,
+        default_region_id=body.default_region_id,
+        request_id=call.idempotency_key,
+    )
+    answer = await call.rpc(call.services.organizations.CreateOrganization, request)
+    response = json(call.visit.gateway.shown.organization(answer.organization))
+    response.status_code = 201
+    return response
+
+
+@router.get(
+    "/{organizationId:segment}",
+    operation_id="getOrganization",
+    summary="Get an organization",
+    response_model=Organization,
+    responses=errors(),
+)
+@guarded("orgs.OrganizationService/GetOrganization")
+async def get_organization(call: Call, organizationId: Segment) -> Response:
+    request = pb.GetOrganizationRequest(organization_id=call.caller.organization_id)
+    answer = await call.rpc(call.services.organizations.GetOrganization, request)
+    return json(call.visit.gateway.shown.organization(answer.organization))
+
+
+@router.delete(
+    "/{organizationId:segment}",
+    operation_id="deleteOrganization",
+    summary="Delete an organization",
+    status_code=204,
+    response_class=Response,
+    response_model=None,
+    responses=errors(),
+)
+@guarded("orgs.OrganizationService/DeleteOrganization")
+async def delete_organization(call: Call, organizationId: Segment) -> Response:
+    request = pb.DeleteOrganizationRequest(organization_id=call.caller.organization_id)
+    await call.rpc(call.services.organizations.DeleteOrganization, request)
+    return Response(status_code=204)
+
+
+@router.patch(
+    "/{organizationId:segment}/default-region",
+    operation_id="setOrganizationDefaultRegion",
+    summary="Choose the default region",
+    status_code=204,
+    response_class=Response,
+    response_model=None,
+    responses=errors(404, 409, body=True),
+)
+@guarded("orgs.OrganizationService/SetDefaultRegion")
+async def set_organization_default_region(
+    call: Call,
+    organizationId: Segment,
+    body: UpdateOrganizationDefaultRegion,
+) -> Response:
+    request = pb.SetDefaultRegionRequest(
+        organization_id=call.caller.organization_id, region_id=body.default_region_id
+    )
+    await call.rpc(call.services.organizations.SetDefaultRegion, request)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{organizationId:segment}/leave",
+    operation_id="leaveOrganization",
+    summary="End the caller's own membership",
+    status_code=204,
+    response_class=Response,
+    response_model=None,
+    responses=errors(404),
+)
+@guarded("orgs.OrganizationService/LeaveOrganization")
+async def leave_organization(call: Call, organizationId: Segment) -> Response:
+    request = pb.LeaveOrganizationRequest(organization_id=call.caller.organization_id)
+    await call.rpc(call.services.organizations.LeaveOrganization, request)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{organizationId:segment}/users",
+    operation_id="listOrganizationMembers",
+    summary="List the members of an organization",
+    response_model=list[OrganizationUser],
+    responses=errors(),
+)
+@guarded("orgs.MemberService/ListMembers")
+async def list_organization_members(
+    call: Call,
+    organizationId: Segment,
+) -> list[OrganizationUser]:
+    organization_id = call.caller.organization_id
+    async with call.visit.gateway.lists.of(organization_id):
+        request = member_service_pb2.ListMembersRequest(organization_id=organization_id)
+        answer = await call.rpc(call.services.members.ListMembers, request)
+    return [member_from_proto(m) for m in answer.members]

@@ -1,0 +1,42 @@
+"""/regions and /shared-regions: REST in front of RegionService."""
+
+from fastapi import APIRouter
+
+from gateway.access import AccessRoute, guarded
+from gateway.call import Call
+from gateway.links import PREFIX
+from gateway.schemas.errors import errors
+from gateway.schemas.regions import Region, region_from_proto
+from ratoon.orgs.v1 import region_service_pb2 as pb
+
+router = APIRouter(prefix=PREFIX, route_class=AccessRoute)
+
+
+@router.get(
+    "/regions",
+    operation_id="listAvailableRegions",
+    summary="List the regions that the organization may use",
+    tags=["organizations"],
+    response_model=list[Region],
+    responses=errors(),
+)
+@guarded("orgs.RegionService/ListRegions")
+async def list_available_regions(call: Call) -> list[Region]:
+    request = pb.ListRegionsRequest(organization_id=call.caller.organization_id)
+    answer = await call.rpc(call.services.regions.ListRegions, request)
+    return [region_from_proto(r) for r in answer.regions]
+
+
+@router.get(
+    "/shared-regions",
+    operation_id="listSharedRegions",
+    summary="List the regions that are everybody's",
+    tags=["regions"],
+    response_model=list[Region],
+    responses=errors(public=True),
+)
+@guarded("orgs.RegionService/ListSharedRegions")
+async def list_shared_regions(call: Call) -> list[Region]:
+    request = pb.ListSharedRegionsRequest()
+    answer = await call.rpc(call.services.regions.ListSharedRegions, request)
+    return [region_from_proto(r) for r in answer.regions]

@@ -1,0 +1,86 @@
+"""What the gateway is told from outside: GATEWAY_*, and the names that installations of the published API know."""
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+def _also(*names: str) -> Any:
+    """Return a field that is read under published names too, which have no prefix."""
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True)
+
+    listen: str = "127.0.0.1:3000"
+    metrics_listen: str = ""
+    identity_file: str
+    auth_target: str
+    orgs_target: str
+    snapshots_target: str
+    # Where clients reach the API, without /api; by default what the request's Host says.
+    public_url: str = ""
+    # CIDRs, and `unix` for the peers on a unix socket, separated by commas.
+    trusted_proxies: Words = ()
+    cors_origins: Words = ()
+    access_log: bool = False
+    null_dates: bool = False
+    lists_at_once: int = Field(default=4, ge=1)
+    lists_waiting: int = Field(default=128, ge=0)
+
+    version: str = Field(default="0.1.0", validation_alias=_also("GATEWAY_VERSION", "VERSION"))
+    environment: str = Field(
+        default="production", validation_alias=_also("GATEWAY_ENVIRONMENT", "ENVIRONMENT")
+    )
+    maintenance_mode: bool = Field(default=False, validation_alias=_also("MAINTENANCE_MODE"))
+    dashboard_url: str = Field(default="", validation_alias=_also("DASHBOARD_URL"))
+    default_snapshot: str = Field(default="", validation_alias=_also("DEFAULT_SNAPSHOT"))
+    oidc_issuer: str = Field(
+        default="",
+        validation_alias=_also("PUBLIC_OIDC_DOMAIN", "OIDC_ISSUER_BASE_URL", "OID_ISSUER_BASE_URL"),
+    )
+    oidc_client_id: str = Field(
+        default="", validation_alias=_also("OIDC_CLIENT_ID", "OID_CLIENT_ID")
+    )
+    oidc_audience: str = Field(default="", validation_alias=_also("OIDC_AUDIENCE", "OID_AUDIENCE"))
+    # A limit counts when both its numbers are given.
+    failed_auth_ttl: int | None = Field(
+        default=None, ge=1, validation_alias=_also("RATE_LIMIT_FAILED_AUTH_TTL")
+    )
+    failed_auth_limit: int | None = Field(
+        default=None, ge=1, validation_alias=_also("RATE_LIMIT_FAILED_AUTH_LIMIT")
+    )
+    authenticated_ttl: int | None = Field(
+        default=None, ge=1, validation_alias=_also("RATE_LIMIT_AUTHENTICATED_TTL")
+    )
+    authenticated_limit: int | None = Field(
+        default=None, ge=1, validation_alias=_also("RATE_LIMIT_AUTHENTICATED_LIMIT")
+    )
+
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("public_url", "dashboard_url")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator(
+        "failed_auth_ttl",
+        "failed_auth_limit",
+        "authenticated_ttl",
+        "authenticated_limit",
+        mode="before",
+    )
+    @classmethod
+    def _unset(cls, value: Any) -> Any:
+        """An empty variable is one that is not given."""
+        return None if value == "" else value

@@ -1,0 +1,1 @@
+"""What auth knows about people, keys and credentials. Pure: no I/O, no framework."""

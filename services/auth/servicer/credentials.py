@@ -1,0 +1,107 @@
+"""From a credential to a caller."""
+
+from dataclasses import dataclass
+
+from chassis.db import Database
+from chassis.grpc.caller import Caller
+from services.auth import queries
+from services.auth.commands import people
+from services.auth.convert import caller_of
+from services.auth.domain.access import (
+    CredentialInvalid,
+    Hints,
+    Membership,
+    OrganizationForbidden,
+    looks_like_jwt,
+    permitted_to_key,
+)
+from services.auth.domain.api_keys import ApiKey, digest
+from services.auth.domain.machines import ServiceCredentials
+from services.auth.domain.people import Claims, Issuer, Person, synced
+from services.auth.peers import Organizations
+
+_LONGEST = 16 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """A caller, the key that was used, and when either ends by itself (Unix time)."""
+
+    caller: Caller
+    key: ApiKey | None = None
+    until: float | None = None
+
+
+class Credentials:
+    """Knows the machines, the keys, and the people of the issuer, if there is one."""
+
+    def __init__(
+        self,
+        database: Database,
+        organizations: Organizations,
+        machines: ServiceCredentials,
+        issuer: Issuer | None,
+    ) -> None:
+        self._database = database
+        self._organizations = organizations
+        self._machines = machines
+        self._issuer = issuer
+
+    async def establish(self, credential: str, hints: Hints) -> Established:
+        """Return who presents the credential; refused with CREDENTIAL_INVALID or ORGANIZATION_FORBIDDEN."""
+        if not 0 < len(credential) <= _LONGEST:
+            raise CredentialInvalid
+        if machine := self._machines.machine(credential):
+            return Established(Caller(credential="service", service=machine))
+        if looks_like_jwt(credential):
+            return await self._by_token(credential, hints)
+        return await self._by_key(credential, hints)
+
+    async def _by_key(self, secret: str, hints: Hints) -> Established:
+        found = await queries.established(self._database.pool, digest(secret))
+        if found is None:
+            raise CredentialInvalid
+        key, person = found
+        if key.organization_id is None:
+            membership = await self._chosen_or_personal(person, hints)
+        else:
+            membership = await self._member(person, hints.for_key_of(key.organization_id))
+        caller = caller_of(person, membership, permitted_to_key(key.permissions, membership), key)
+        until = key.expires_at.timestamp() if key.expires_at else None
+        return Established(caller, key, until)
+
+    async def _by_token(self, token: str, hints: Hints) -> Established:
+        if self._issuer is None:
+            raise CredentialInvalid
+        claims = await self._issuer.verify(token)
+        person = await self._known(claims)
+        chosen = hints.chosen()
+        membership = await self._member(person, chosen) if chosen else None
+        held = membership.held if membership else frozenset()
+        return Established(caller_of(person, membership, held, None), None, claims.expires_at)
+
+    async def _known(self, claims: Claims) -> Person:
+        person = await queries.person(self._database.pool, claims.subject)
+        if person is None or (not person.local and synced(person, claims) is not person):
+            async with self._database.sessions.begin() as session:
+                person = await people.log_in(session, claims)
+        if person.local:
+            # An issuer must not be able to speak for users that were made here, the administrator first of all.
+            raise CredentialInvalid
+        if not person.settled:
+            await self._organizations.ensure_personal(person)
+            async with self._database.sessions.begin() as session:
+                await people.settle(session, person)
+        return person
+
+    async def _chosen_or_personal(self, person: Person, hints: Hints) -> Membership | None:
+        chosen = hints.chosen()
+        if chosen:
+            return await self._member(person, chosen)
+        return await self._organizations.membership(person.id, "")
+
+    async def _member(self, person: Person, organization_id: str) -> Membership:
+        membership = await self._organizations.membership(person.id, organization_id)
+        if membership is None:
+            raise OrganizationForbidden
+        return membership

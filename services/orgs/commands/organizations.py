@@ -1,0 +1,162 @@
+"""Changes of organizations."""
+
+from dataclasses import asdict
+from uuid import UUID
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.outbox import announce
+from services.orgs.commands import people, regions
+from services.orgs.domain import (
+    MOST_CREATED,
+    PERSONAL_NAME,
+    VERIFY_REASON,
+    Defaults,
+    EmailNotVerified,
+    MemberRole,
+    MembershipChanged,
+    MembershipEnded,
+    OrganizationChanged,
+    OrganizationCreated,
+    OrganizationDeleted,
+    OrganizationLimitReached,
+    OrganizationPersonal,
+    Person,
+    SuspensionCause,
+    display_name,
+)
+from services.orgs.queries import members as member_queries
+from services.orgs.queries import organizations as queries
+from services.orgs.queries import regions as region_queries
+from services.orgs.tables import Member, Organization
+
+_HOLD_CREATOR = text("SELECT pg_advisory_xact_lock(hashtextextended('creator ' || :user_id, 0))")
+
+
+async def ensure_personal(session: AsyncSession, person: Person, defaults: Defaults) -> UUID:
+    """Return the personal organization of a user, made if it is not there; any number may ask at once."""
+    await _hold_creator(session, person.user_id)
+    verified = await people.note(session, person)
+    personal = select(Organization.id).where(
+        Organization.created_by == person.user_id, Organization.personal
+    )
+    existing = await session.scalar(personal)
+    if existing is not None:
+        if verified:
+            await lift_unverified(session, person.user_id)
+        return existing
+    organization = _draft(PERSONAL_NAME, person.user_id, defaults.region_id, defaults)
+    organization.personal = True
+    if defaults.verified_email_required and not verified:
+        organization.suspended_at = func.now()
+        organization.suspension_cause = SuspensionCause.EMAIL_VERIFICATION
+        organization.suspension_reason = VERIFY_REASON
+    return await _found(session, organization, defaults)
+
+
+async def create(
+    session: AsyncSession,
+    user_id: str,
+    *,
+    name: str,
+    region_id: str,
+    email_verified: bool,
+    defaults: Defaults,
+) -> UUID:
+    """Make a collaborative organization whose first owner is the user."""
+    organization = _draft(display_name(name), user_id, region_id, defaults)
+    if defaults.verified_email_required and not email_verified:
+        raise EmailNotVerified("verify your e-mail address first")
+    await _hold_creator(session, user_id)
+    created = select(func.count()).where(Organization.created_by == user_id)
+    if (await session.scalar(created) or 0) >= MOST_CREATED:
+        message = f"one person may make at most {MOST_CREATED} organizations"
+        raise OrganizationLimitReached(message, limit=str(MOST_CREATED))
+    return await _found(session, organization, defaults)
+
+
+async def set_default_region(
+    session: AsyncSession,
+    organization_id: UUID | None,
+    user_id: str,
+    region_id: str,
+    defaults: Defaults,
+) -> None:
+    organization = await queries.held(session, organization_id)
+    await member_queries.check_owner(session, organization.id, user_id)
+    region = await region_queries.shared(session, region_id)
+    organization.default_region_id = region.id
+    if region.enforce_quotas:
+        await regions.grant(session, organization.id, region.id, defaults.region_totals)
+    await session.flush()
+    changed = OrganizationChanged(str(organization.id), ["defaultRegionId"])
+    await announce(session, changed, organization_id=organization.id)
+
+
+async def delete(session: AsyncSession, organization_id: UUID | None, user_id: str) -> None:
+    """Delete an organization and all that is kept of it here; each membership that ends is announced."""
+    organization = await queries.held(session, organization_id)
+    await member_queries.check_owner(session, organization.id, user_id)
+    if organization.personal:
+        raise OrganizationPersonal("a personal organization cannot be deleted")
+    id_ = str(organization.id)
+    ended = [
+        MembershipEnded(id_, u) for u in await member_queries.user_ids(session, organization.id)
+    ]
+    await session.execute(delete_from(Organization).where(Organization.id == organization.id))
+    await announce(session, *ended, OrganizationDeleted(id_), organization_id=id_)
+
+
+async def lift_unverified(session: AsyncSession, user_id: str) -> None:
+    """End the suspension of a user's personal organization that an unverified e-mail address caused, and no other."""
+    lifted = (
+        update(Organization)
+        .where(
+            Organization.created_by == user_id,
+            Organization.personal,
+            Organization.suspension_cause == SuspensionCause.EMAIL_VERIFICATION,
+        )
+        .values(
+            suspended_at=None, suspended_until=None, suspension_cause=None, suspension_reason=""
+        )
+        .returning(Organization.id)
+    )
+    for organization_id in await session.scalars(lifted):
+        changed = OrganizationChanged(str(organization_id), ["suspended"])
+        await announce(session, changed, organization_id=organization_id)
+
+
+def _draft(name: str, user_id: str, region_id: str, defaults: Defaults) -> Organization:
+    return Organization(
+        name=name,
+        created_by=user_id,
+        default_region_id=region_id,
+        sandbox_limited_network_egress=defaults.limited_network_egress,
+        **asdict(defaults.limits),
+    )
+
+
+async def _found(session: AsyncSession, organization: Organization, defaults: Defaults) -> UUID:
+    """Store an organization with its first owner and its share of the default region."""
+    region = await region_queries.shared(session, organization.default_region_id or "")
+    session.add(organization)
+    await session.flush()
+    id_, owner = organization.id, organization.created_by
+    session.add(Member(organization_id=id_, user_id=owner, role=MemberRole.OWNER))
+    await session.flush()
+    if region.enforce_quotas:
+        await regions.grant(session, id_, region.id, defaults.region_totals)
+    await announce(
+        session,
+        OrganizationCreated(str(id_), organization.name, organization.personal),
+        MembershipChanged(str(id_), owner),
+        organization_id=id_,
+    )
+    return id_
+
+
+async def _hold_creator(session: AsyncSession, user_id: str) -> None:
+    """Let one organization of a creator be made at a time, so that counting them is exact."""
+    await session.execute(_HOLD_CREATOR, {"user_id": user_id})

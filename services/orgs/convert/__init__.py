@@ -1,0 +1,1 @@
+"""Rows to protobuf, one module a noun."""

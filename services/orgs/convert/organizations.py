@@ -1,0 +1,68 @@
+"""Organizations, limits and suspensions to protobuf; the order of the columns is that of `queries.columns`."""
+
+from typing import Any
+
+from ratoon.orgs.v1 import organization_pb2 as pb
+from ratoon.orgs.v1 import organization_service_pb2 as service_pb
+from services.orgs.convert.regions import region_limits_to_proto
+from services.orgs.convert.times import stamp
+
+
+def organization_to_proto(row: Any) -> pb.Organization:
+    (id_, created, updated, name, created_by, personal, region, limited_egress, *rest) = row
+    return pb.Organization(
+        id=id_,
+        create_time=stamp(created),
+        update_time=stamp(updated),
+        name=name,
+        created_by=created_by,
+        personal=personal,
+        default_region_id=region,
+        suspension=_suspension_to_proto(*rest[:4]),
+        limits=_limits_to_proto(rest[4:]),
+        sandbox_limited_network_egress=limited_egress,
+    )
+
+
+def limits_to_proto(row: Any, regions: list[Any]) -> service_pb.GetLimitsResponse:
+    region, *rest = row
+    return service_pb.GetLimitsResponse(
+        limits=_limits_to_proto(rest[4:]),
+        suspension=_suspension_to_proto(*rest[:4]),
+        default_region_id=region,
+        regions=[region_limits_to_proto(r) for r in regions],
+    )
+
+
+def _suspension_to_proto(
+    since: int | None, until: int | None, reason: str, cause: str | None
+) -> pb.Suspension | None:
+    if since is None:
+        return None
+    return pb.Suspension(
+        time=stamp(since),
+        reason=reason,
+        until_time=None if until is None else stamp(until),
+        cause=cause or "",
+    )
+
+
+def _limits_to_proto(columns: list[Any]) -> pb.Limits:
+    (cpu, memory, disk, snapshots, snapshot_size, volumes, idle, grace, *rates) = columns
+    authenticated, create, lifecycle, authenticated_ttl, create_ttl, lifecycle_ttl = rates
+    return pb.Limits(
+        max_cpu_per_sandbox=cpu,
+        max_memory_per_sandbox=memory,
+        max_disk_per_sandbox=disk,
+        snapshot_quota=snapshots,
+        max_snapshot_size=snapshot_size,
+        volume_quota=volumes,
+        snapshot_deactivation_timeout_minutes=idle,
+        suspension_cleanup_grace_period_hours=grace,
+        authenticated_rate_limit=authenticated,
+        sandbox_create_rate_limit=create,
+        sandbox_lifecycle_rate_limit=lifecycle,
+        authenticated_rate_limit_ttl_seconds=authenticated_ttl,
+        sandbox_create_rate_limit_ttl_seconds=create_ttl,
+        sandbox_lifecycle_rate_limit_ttl_seconds=lifecycle_ttl,
+    )

@@ -1,0 +1,8 @@
+"""Microseconds since 1970 to protobuf; the hot reads carry times so."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+
+def stamp(micros: int) -> Timestamp:
+    seconds, rest = divmod(micros, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)

@@ -1,0 +1,36 @@
+"""Columns as the conversions take them: ids as text, times as whole microseconds since 1970, nothing to decode."""
+
+
+def micros(column: str) -> str:
+    return f"(date_part('epoch', {column}) * 1000000)::bigint"
+
+
+_IN_FORCE = (
+    "o.suspended_at IS NOT NULL AND (o.suspended_until IS NULL OR o.suspended_until > now())"
+)
+
+# A suspension whose end is past is none.
+SUSPENSION = (
+    f"CASE WHEN {_IN_FORCE} THEN {micros('o.suspended_at')} END, {micros('o.suspended_until')},"
+    " o.suspension_reason, o.suspension_cause"
+)
+LIMITS = """
+o.max_cpu_per_sandbox, o.max_memory_per_sandbox, o.max_disk_per_sandbox,
+o.snapshot_quota, o.max_snapshot_size, o.volume_quota,
+o.snapshot_deactivation_timeout_minutes, o.suspension_cleanup_grace_period_hours,
+o.authenticated_rate_limit, o.sandbox_create_rate_limit, o.sandbox_lifecycle_rate_limit,
+o.authenticated_rate_limit_ttl_seconds, o.sandbox_create_rate_limit_ttl_seconds,
+o.sandbox_lifecycle_rate_limit_ttl_seconds
+"""
+ORGANIZATION = (
+    f"o.id::text, {micros('o.created_at')}, {micros('o.updated_at')}, o.name, o.created_by, o.personal,"
+    f" o.default_region_id, o.sandbox_limited_network_egress, {SUSPENSION}, {LIMITS}"
+)
+REGION = (
+    f"r.id, {micros('r.created_at')}, {micros('r.updated_at')}, r.name, r.organization_id::text, r.type,"
+    " r.proxy_url, r.ssh_gateway_url, r.snapshot_manager_url"
+)
+ROLE = (
+    f"r.id::text, {micros('r.created_at')}, {micros('r.updated_at')}, r.name, r.description,"
+    " r.permissions, r.organization_id IS NULL"
+)

@@ -1,0 +1,95 @@
+"""Reads of memberships."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import Pool
+from services.orgs.domain import (
+    MemberRole,
+    NotAMember,
+    OrganizationForbidden,
+    OwnerRequired,
+    storable,
+    uuid_of,
+)
+from services.orgs.queries.columns import ROLE, micros
+from services.orgs.tables import Member
+
+# An owner holds everything, so that the roles of one need not be read.
+_PERMISSIONS = """
+CASE WHEN m.role = 'owner' THEN NULL ELSE (
+    SELECT array_agg(DISTINCT p ORDER BY p) FROM member_roles a JOIN roles r ON r.id = a.role_id, unnest(r.permissions) p
+    WHERE a.organization_id = m.organization_id AND a.user_id = m.user_id
+) END
+"""
+_RESOLVE = f"""
+SELECT m.organization_id::text, m.role, {_PERMISSIONS} FROM members m
+WHERE m.user_id = $1 AND m.organization_id = $2
+"""
+_RESOLVE_PERSONAL = f"""
+SELECT m.organization_id::text, m.role, {_PERMISSIONS}
+FROM organizations o JOIN members m ON m.organization_id = o.id
+WHERE o.created_by = $1 AND o.personal AND m.user_id = $1
+"""
+_OF_ORGANIZATION = f"""
+SELECT m.user_id, {micros("m.created_at")}, {micros("m.updated_at")}, m.role,
+    coalesce(p.name, ''), coalesce(p.email, ''), {ROLE}
+FROM members m
+LEFT JOIN people p ON p.user_id = m.user_id
+LEFT JOIN member_roles a ON a.organization_id = m.organization_id AND a.user_id = m.user_id
+LEFT JOIN roles r ON r.id = a.role_id
+WHERE m.organization_id = $1 ORDER BY m.created_at, m.user_id, r.id
+"""
+
+
+async def resolve(pool: Pool, user_id: str, organization_id: str) -> Any:
+    """Return (organization, role, permissions) of a user; an empty organization means the personal one.
+
+    Refused with NOT_A_MEMBER, whatever the cause.
+    """
+    id_ = uuid_of(organization_id)
+    if not storable(user_id) or (organization_id and id_ is None):
+        raise NotAMember
+    if id_ is None:
+        row = await pool.fetchrow(_RESOLVE_PERSONAL, user_id)
+    else:
+        row = await pool.fetchrow(_RESOLVE, user_id, id_)
+    if row is None:
+        raise NotAMember
+    return row
+
+
+async def of_organization(pool: Pool, organization_id: UUID | None) -> list[Any]:
+    """Return members in order of joining, one row for each assigned role and one for a member without."""
+    return await pool.fetch(_OF_ORGANIZATION, organization_id)
+
+
+async def get(session: AsyncSession, organization_id: UUID, user_id: str) -> Member:
+    """Return a membership; refuse who is not (or no longer) in the organization."""
+    member = await session.get(Member, (organization_id, user_id))
+    if member is None:
+        raise OrganizationForbidden
+    return member
+
+
+async def check_owner(session: AsyncSession, organization_id: UUID, user_id: str) -> None:
+    """Refuse who is not (or no longer) an owner; what the caller's token says may be a minute old."""
+    if (await get(session, organization_id, user_id)).role is not MemberRole.OWNER:
+        raise OwnerRequired
+
+
+async def has_other_owner(session: AsyncSession, organization_id: UUID, user_id: str) -> bool:
+    others = select(Member.user_id).where(
+        Member.organization_id == organization_id,
+        Member.role == MemberRole.OWNER,
+        Member.user_id != user_id,
+    )
+    return await session.scalar(others.limit(1)) is not None
+
+
+async def user_ids(session: AsyncSession, organization_id: UUID) -> list[str]:
+    found = select(Member.user_id).where(Member.organization_id == organization_id)
+    return list(await session.scalars(found.order_by(Member.user_id)))

@@ -1,0 +1,80 @@
+"""What an operator may set."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.errors import Refusal
+from services.orgs.domain import Defaults, Limits, RegionTotals, display_name
+
+
+def _shown(name: str) -> str:
+    try:
+        return display_name(name)
+    except Refusal as refusal:
+        raise ValueError(refusal.message) from refusal
+
+
+# As wide as the contract carries them.
+Quota = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class DatabaseSettings(BaseSettings):
+    """All that a migration needs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ORGS_", env_ignore_empty=True, frozen=True, populate_by_name=True
+    )
+
+    database_url: SecretStr
+
+
+class Settings(DatabaseSettings):
+    """All that the server needs. Names without prefix are those of the published self-hosted installation."""
+
+    listen: str
+    metrics_listen: str = ""
+    identity_file: str
+    trust_file: str
+    auth_target: str
+
+    region_id: str = Field("us", alias="DEFAULT_REGION_ID", pattern=r"^[A-Za-z0-9_.-]{1,255}$")
+    region_name: Annotated[str, AfterValidator(_shown)] = Field("us", alias="DEFAULT_REGION_NAME")
+    region_enforce_quotas: bool = Field(False, alias="DEFAULT_REGION_ENFORCE_QUOTAS")
+
+    total_cpu: Quota = Field(10, alias="DEFAULT_ORG_QUOTA_TOTAL_CPU_QUOTA")
+    total_memory: Quota = Field(10, alias="DEFAULT_ORG_QUOTA_TOTAL_MEMORY_QUOTA")
+    total_disk: Quota = Field(30, alias="DEFAULT_ORG_QUOTA_TOTAL_DISK_QUOTA")
+    max_cpu: Quota = Field(4, alias="DEFAULT_ORG_QUOTA_MAX_CPU_PER_SANDBOX")
+    max_memory: Quota = Field(8, alias="DEFAULT_ORG_QUOTA_MAX_MEMORY_PER_SANDBOX")
+    max_disk: Quota = Field(10, alias="DEFAULT_ORG_QUOTA_MAX_DISK_PER_SANDBOX")
+    snapshots: Quota = Field(30, alias="DEFAULT_ORG_QUOTA_SNAPSHOT_QUOTA")
+    snapshot_size: Quota = Field(20, alias="DEFAULT_ORG_QUOTA_MAX_SNAPSHOT_SIZE")
+    volumes: Quota = Field(100, alias="DEFAULT_ORG_QUOTA_VOLUME_QUOTA")
+
+    limited_network_egress: bool = Field(
+        False, alias="ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS"
+    )
+    skip_email_verification: bool = Field(False, alias="SKIP_USER_EMAIL_VERIFICATION")
+
+    def defaults(self) -> Defaults:
+        """Return what new organizations are given."""
+        return Defaults(
+            region_id=self.region_id,
+            limits=Limits(
+                max_cpu_per_sandbox=self.max_cpu,
+                max_memory_per_sandbox=self.max_memory,
+                max_disk_per_sandbox=self.max_disk,
+                snapshot_quota=self.snapshots,
+                max_snapshot_size=self.snapshot_size,
+                volume_quota=self.volumes,
+            ),
+            region_totals=RegionTotals(
+                total_cpu_quota=self.total_cpu,
+                total_memory_quota=self.total_memory,
+                total_disk_quota=self.total_disk,
+            ),
+            limited_network_egress=self.limited_network_egress,
+            verified_email_required=not self.skip_email_verification,
+        )

@@ -1,0 +1,135 @@
+"""The making of a snapshot, in one statement: place of the quota, name, work, event; all of it or nothing."""
+
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from chassis.outbox import encode
+from services.snapshots.domain import (
+    Busy,
+    Draft,
+    NameTaken,
+    OrganizationGone,
+    QuotaExceeded,
+    SnapshotCreated,
+    State,
+)
+
+# asyncpg's pooled and plain connections share no type.
+Connection: TypeAlias = Any
+
+_ATTEMPTS = 20
+# The usage row is changed last: whoever waits for it waits for nothing but a commit. Its CHECK refuses one place too
+# many, whatever was read before; the look at it and at the name to begin with spares the rows that would be thrown away.
+_FREE = """
+WITH free AS MATERIALIZED (
+    SELECT FROM usage WHERE organization_id = $2 AND used < $4 AND NOT closed
+    AND NOT EXISTS (SELECT FROM snapshots WHERE organization_id = $2 AND name = $3))"""
+# Work that runs already is joined. The lock keeps it from ending before the new snapshot is seen to wait for it.
+_PULL = """
+, joined AS MATERIALIZED (
+    SELECT p.id FROM free, pulls AS p
+    WHERE p.organization_id = $2 AND p.image_ref = $5 AND p.digest = '' FOR KEY SHARE OF p)
+, started AS (
+    INSERT INTO pulls (id, organization_id, image_ref)
+    SELECT $6, $2, $5 FROM free WHERE NOT EXISTS (SELECT FROM joined){unless}
+    ON CONFLICT DO NOTHING RETURNING id)
+, pull AS (SELECT id FROM joined UNION ALL SELECT id FROM started)"""
+_INSERT = "INSERT INTO snapshots (id, organization_id, name, image_ref, entrypoint, cpu, gpu, memory, disk, region_ids"
+_VALUES = "SELECT $1, $2, $3, $5, {entrypoint}, $7, $8, $9, $10, $11"
+_RETURNING = "RETURNING state, ref, size_bytes, entrypoint, created_at, last_used_at"
+_BY_TAG = f"""
+, made AS (
+    {_INSERT}, state, pull_id)
+    {_VALUES.format(entrypoint="$12::text[]")}, 'pending', pull.id FROM pull
+    {_RETURNING})"""
+_BY_DIGEST = f"""
+, made AS (
+    {_INSERT}, state, pull_id, artifact_id, ref, size_bytes, last_used_at)
+    {_VALUES.format(entrypoint="coalesce($12::text[], held.entrypoint)")},
+        CASE WHEN held.id IS NULL THEN 'pending' ELSE 'active' END, pull.id,
+        held.id, coalesce(held.ref, ''), held.size_bytes, CASE WHEN held.id IS NOT NULL THEN now() END
+    FROM (SELECT) AS one LEFT JOIN held ON true LEFT JOIN pull ON held.id IS NULL
+    WHERE held.id IS NOT NULL OR pull.id IS NOT NULL
+    {_RETURNING})"""
+_HELD = """
+, held AS MATERIALIZED (
+    SELECT a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.entrypoint
+    FROM free, artifact_digests AS d, artifacts AS a
+    WHERE d.organization_id = $2 AND d.digest = $15 AND a.id = d.artifact_id AND a.stored FOR KEY SHARE OF a)"""
+_TOLD = """
+, told AS (
+    INSERT INTO outbox (type, organization_id, payload, origin)
+    SELECT 'snapshot_created', ($2::uuid)::text, {payload}, $14::jsonb FROM made RETURNING id)
+UPDATE usage SET used = used + 1, total = total + 1, ceiling = CASE WHEN closed THEN -1 ELSE $4 END
+FROM made, told WHERE organization_id = $2
+RETURNING made.state, made.ref, made.size_bytes, made.entrypoint,
+    (date_part('epoch', made.created_at) * 1000000)::bigint,
+    (date_part('epoch', made.last_used_at) * 1000000)::bigint"""
+CREATE_BY_TAG = _FREE + _PULL.format(unless="") + _BY_TAG + _TOLD.format(payload="$13::jsonb")
+CREATE_BY_DIGEST = (
+    _FREE
+    + _HELD
+    + _PULL.format(unless=" AND NOT EXISTS (SELECT FROM held)")
+    + _BY_DIGEST
+    + _TOLD.format(payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state))")
+)
+_WHY = """
+SELECT u.closed, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
+FROM usage AS u WHERE u.organization_id = $1"""
+_OPEN_ACCOUNT = "INSERT INTO usage (organization_id) VALUES ($1) ON CONFLICT DO NOTHING"
+
+# id, then what CREATE_… returns
+Created: TypeAlias = tuple[UUID, "asyncpg.Record"]
+
+
+async def create(
+    connection: Connection, organization_id: UUID, draft: Draft, *, quota: int
+) -> Created:
+    """Make the snapshot; within the caller's transaction if there is one, else as one of its own.
+
+    Refused with SNAPSHOT_QUOTA_EXCEEDED or SNAPSHOT_NAME_TAKEN, having changed nothing.
+    """
+    statement, values = _bind(organization_id, draft, quota)
+    for _ in range(_ATTEMPTS):
+        try:
+            if connection.is_in_transaction():
+                async with connection.transaction():
+                    row = await connection.fetchrow(statement, *values)
+            else:
+                row = await connection.fetchrow(statement, *values)
+        except (asyncpg.UniqueViolationError, asyncpg.CheckViolationError):
+            # Lost a race for the name or the last place; the look below tells which.
+            row = None
+        if row is not None:
+            return values[0], row
+        await _refuse(connection, organization_id, draft.name, quota)
+    raise Busy("the organization's snapshots are being changed by many at once: try again")
+
+
+async def _refuse(connection: Connection, organization_id: UUID, name: str, quota: int) -> None:
+    """Refuse for the reason that stands; return if none does any more, so that it is tried again."""
+    why = await connection.fetchrow(_WHY, organization_id, name, quota)
+    if why is None:
+        await connection.execute(_OPEN_ACCOUNT, organization_id)
+        return
+    closed, full, taken = why
+    if closed:
+        raise OrganizationGone("the organization is deleted")
+    if full:
+        raise QuotaExceeded(f"all {quota} snapshots of the quota are in use", quota=str(quota))
+    if taken:
+        raise NameTaken(f"a snapshot named {name} exists", name=name)
+
+
+def _bind(organization_id: UUID, draft: Draft, quota: int) -> tuple[str, list[Any]]:
+    id_, r = uuid4(), draft.resources
+    event = SnapshotCreated(str(id_), draft.name, State.PENDING)
+    _, payload, origin = encode(event)
+    resources = (r.cpu, r.gpu, r.memory, r.disk)
+    values = [id_, organization_id, draft.name, quota, draft.image_ref, uuid4(), *resources]
+    values += [[draft.region_id], draft.entrypoint, payload, origin]
+    if not draft.digest:
+        return CREATE_BY_TAG, values
+    return CREATE_BY_DIGEST, [*values, draft.digest]

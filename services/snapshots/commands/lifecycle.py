@@ -1,0 +1,148 @@
+"""What the owner of a snapshot does to it: take it out of use, bring it back, delete it.
+
+Each raises Busy when the snapshot is changed by somebody else at the same time; the caller tries again in a new
+transaction.
+"""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.snapshots.commands.blobs import release_pull
+from services.snapshots.commands.moves import move, standing, wake_workers
+from services.snapshots.domain import (
+    Busy,
+    IdRequired,
+    Limits,
+    SnapshotGeneral,
+    SnapshotNotFound,
+    State,
+    StateConflict,
+    check_move,
+    pinned,
+)
+from services.snapshots.queries import one
+
+_HOLD_PULLS = text("SELECT id FROM pulls WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
+_UNWANTED = text(
+    "SELECT id FROM pulls AS p WHERE id = ANY(:ids)"
+    " AND NOT EXISTS (SELECT FROM snapshots AS s WHERE s.pull_id = p.id)"
+)
+_ARTIFACT = """
+SELECT a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.manifest_digest, a.stored
+FROM artifacts AS a {} FOR KEY SHARE OF a"""
+_ARTIFACT_BY_ID = text(_ARTIFACT.format("WHERE a.id = :id"))
+_ARTIFACT_BY_DIGEST = text(
+    _ARTIFACT.format(
+        "JOIN artifact_digests AS d ON d.artifact_id = a.id"
+        " WHERE d.organization_id = :organization_id AND d.digest = :digest"
+    )
+)
+_JOIN_PULL = text(
+    "SELECT id FROM pulls WHERE organization_id = :organization_id AND image_ref = :image_ref AND digest = :digest"
+    " FOR KEY SHARE"
+)
+_START_PULL = text(
+    "INSERT INTO pulls (id, organization_id, image_ref, digest) VALUES (:id, :organization_id, :image_ref, :digest)"
+    " ON CONFLICT DO NOTHING RETURNING id"
+)
+_NOW = text("SELECT clock_timestamp()")
+
+
+async def delete(session: AsyncSession, organization_id: UUID, ref: str) -> None:
+    """Start the removal. Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED or SNAPSHOT_GENERAL."""
+    snapshot = await _own(session, organization_id, ref)
+    if snapshot.general:
+        raise SnapshotGeneral("a general snapshot cannot be deleted: withdraw it first")
+    if snapshot.state == State.REMOVING:
+        return
+    await leave_work(session, organization_id, [snapshot], State.REMOVING)
+    await wake_workers(session)
+
+
+async def deactivate(session: AsyncSession, organization_id: UUID, ref: str) -> None:
+    """Take it out of use. Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED or SNAPSHOT_STATE_CONFLICT."""
+    snapshot = await _own(session, organization_id, ref)
+    if snapshot.state == State.INACTIVE:
+        return
+    check_move(State(snapshot.state), State.INACTIVE)
+    await leave_work(session, organization_id, [snapshot], State.INACTIVE)
+
+
+async def activate(
+    session: AsyncSession, organization_id: UUID, ref: str, limits: Limits, now: float
+) -> UUID:
+    """Bring it back, and return its id: active if its artifact is stored, else pending with work by that digest.
+
+    Refused as ActivateSnapshot says.
+    """
+    snapshot = await _own(session, organization_id, ref)
+    if snapshot.state != State.INACTIVE:
+        raise StateConflict(
+            f"a snapshot that is {snapshot.state} cannot be activated", current=snapshot.state
+        )
+    limits.check_not_suspended(now)
+    for region_id in snapshot.region_ids:
+        limits.check_available(region_id)
+        limits.check_resources(
+            region_id, cpu=snapshot.cpu, memory=snapshot.memory, disk=snapshot.disk
+        )
+    artifact = await _artifact(session, organization_id, snapshot)
+    to, values = State.ACTIVE, dict[str, Any]()
+    if artifact is not None and artifact.stored:
+        values = {"artifact_id": artifact.id, "ref": artifact.ref}
+        values |= {"size_bytes": artifact.size_bytes, "last_used_at": await session.scalar(_NOW)}
+    else:
+        to, digest = State.PENDING, "" if artifact is None else artifact.manifest_digest
+        values["pull_id"] = await _pull(session, organization_id, snapshot.image_ref, digest)
+        await wake_workers(session)
+    quota = limits.snapshot_quota
+    await move(session, organization_id, [standing(snapshot)], to, quota=quota, **values)
+    return UUID(str(snapshot.id))
+
+
+async def leave_work(
+    session: AsyncSession,
+    organization_id: UUID,
+    snapshots: list[Row[Any]],
+    to: State,
+    **values: Any,
+) -> None:
+    """Move snapshots to a state without work; work that nobody waits for any more is cancelled."""
+    pulls = {"ids": sorted({s.pull_id for s in snapshots if s.pull_id is not None})}
+    await session.execute(_HOLD_PULLS, pulls)
+    standings = [standing(s) for s in snapshots]
+    await move(session, organization_id, standings, to, pull_id=None, **values)
+    for pull_id in (await session.scalars(_UNWANTED, pulls)).all():
+        await release_pull(session, pull_id)
+
+
+async def _own(session: AsyncSession, organization_id: UUID, ref: str) -> Row[Any]:
+    snapshot, named = await one.own(session, organization_id, ref)
+    if snapshot is not None:
+        return snapshot  # type: ignore[no-any-return]  # rows are read by name, their columns have no types
+    if named:
+        raise IdRequired(f"name snapshot {ref} by its id here", snapshot=ref)
+    raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
+
+
+async def _artifact(
+    session: AsyncSession, organization_id: UUID, snapshot: Row[Any]
+) -> Row[Any] | None:
+    """Return the artifact it had, or the one that its image is pinned to, if the organization has that."""
+    if snapshot.artifact_id is not None:
+        return (await session.execute(_ARTIFACT_BY_ID, {"id": snapshot.artifact_id})).one()
+    bound = {"organization_id": organization_id, "digest": pinned(snapshot.image_ref)}
+    return (await session.execute(_ARTIFACT_BY_DIGEST, bound)).one_or_none()
+
+
+async def _pull(session: AsyncSession, organization_id: UUID, image_ref: str, digest: str) -> UUID:
+    bound = {"organization_id": organization_id, "image_ref": image_ref, "digest": digest}
+    found: UUID | None = await session.scalar(_JOIN_PULL, bound)
+    if found is None:
+        found = await session.scalar(_START_PULL, {**bound, "id": uuid4()})
+    if found is None:
+        raise Busy("the same image is being asked for by somebody else: try again")
+    return found

@@ -1,0 +1,45 @@
+"""The end of snapshots: rows that are being removed go, and with the last name of an artifact the artifact."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.snapshots.commands.blobs import release_artifacts
+from services.snapshots.commands.moves import announce_all
+from services.snapshots.domain import SnapshotRemoved
+
+# One organization at a time: a transaction holds the usage row of no more than one.
+_CLAIM = text("""
+WITH first AS (
+    SELECT organization_id FROM snapshots WHERE state = 'removing'
+    ORDER BY updated_at FOR UPDATE SKIP LOCKED LIMIT 1)
+SELECT s.id, s.organization_id, s.name, s.general, s.artifact_id
+FROM snapshots AS s JOIN first USING (organization_id)
+WHERE s.state = 'removing' ORDER BY s.updated_at LIMIT :limit FOR UPDATE OF s SKIP LOCKED
+""")
+_HOLD_ARTIFACTS = text("SELECT id FROM artifacts WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
+_ERASE = text("DELETE FROM snapshots WHERE id = ANY(:ids)")
+_UNUSED = text(
+    "SELECT id FROM artifacts AS a WHERE id = ANY(:ids)"
+    " AND NOT EXISTS (SELECT 1 FROM snapshots AS s WHERE s.artifact_id = a.id)"
+)
+_FEWER = text("UPDATE usage SET total = total - :n WHERE organization_id = :organization_id")
+
+
+async def erase(session: AsyncSession, *, limit: int = 100) -> int:
+    """Let up to `limit` snapshots that are being removed, the longest waiting first, be gone; return how many were.
+
+    Their names are free again at once; blobs that nothing needs any more become garbage (commands.blobs.collect).
+    """
+    rows = (await session.execute(_CLAIM, {"limit": limit})).all()
+    if not rows:
+        return 0
+    artifacts = sorted({row.artifact_id for row in rows if row.artifact_id is not None})
+    await session.execute(_HOLD_ARTIFACTS, {"ids": artifacts})
+    await session.execute(_ERASE, {"ids": [row.id for row in rows]})
+    unused = (await session.scalars(_UNUSED, {"ids": artifacts})).all()
+    await release_artifacts(session, unused)
+    organization_id, own = rows[0].organization_id, sum(not row.general for row in rows)
+    await session.execute(_FEWER, {"n": own, "organization_id": organization_id})
+    removed = [SnapshotRemoved(str(row.id), row.name) for row in rows]
+    await announce_all(session, organization_id, removed)
+    return len(rows)

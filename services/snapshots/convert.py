@@ -1,0 +1,156 @@
+"""proto ↔ Python: rows by position into messages, requests into drafts."""
+
+from typing import Any
+from uuid import UUID
+
+from ratoon.snapshots.v1 import snapshot_pb2
+from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from services.snapshots.domain import (
+    Draft,
+    EntrypointWithBuild,
+    ImageAndBuild,
+    ImageOrBuildRequired,
+    Limits,
+    PageInvalid,
+    Resources,
+    State,
+    check_name,
+    check_resources,
+    entrypoint_from,
+    pinned,
+)
+from services.snapshots.queries.page import Sort, Wanted
+from services.snapshots.queries.rows import Row
+
+_PAGE_MOST, _SKIP_MOST = 200, 2**40
+_DEFAULTS = {"cpu": 1, "gpu": 0, "memory": 1, "disk": 3}
+# The published list of states is numbered in its own order, in the contract as in the table.
+_NUMBERS = {state: number for number, state in enumerate(State, 1)}
+_SECOND = 1_000_000
+
+
+def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: float) -> Draft:
+    """Check a request in the published order and return what it asks for. Builds pass: see `wants_build`."""
+    entrypoint = entrypoint_from(request.entrypoint)
+    resources = _resources(request)
+    _check_source(request, entrypoint)
+    region_id = limits.region(request.region_id.strip())
+    check_name(request.name)
+    digest = "" if wants_build(request) else pinned(request.image_ref)
+    limits.check_not_suspended(now)
+    limits.check_resources(
+        region_id, cpu=resources.cpu, memory=resources.memory, disk=resources.disk
+    )
+    return Draft(request.name, request.image_ref, digest, entrypoint, resources, region_id)
+
+
+def wants_build(request: pb.CreateSnapshotRequest) -> bool:
+    return request.HasField("build")
+
+
+def _resources(request: pb.CreateSnapshotRequest) -> Resources:
+    given = {
+        what: getattr(request, what) if request.HasField(what) else default  # type: ignore[arg-type]  # one of four names
+        for what, default in _DEFAULTS.items()
+    }
+    resources = Resources(**given)
+    check_resources(resources)
+    return resources
+
+
+def _check_source(request: pb.CreateSnapshotRequest, entrypoint: list[str] | None) -> None:
+    if not wants_build(request):
+        if not request.image_ref:
+            raise ImageOrBuildRequired("name an image or give a Dockerfile")
+        return
+    if request.image_ref:
+        raise ImageAndBuild("name an image or give a Dockerfile, not both")
+    if entrypoint:
+        raise EntrypointWithBuild("the Dockerfile says what a sandbox runs")
+    if not request.build.dockerfile.strip():
+        raise ImageOrBuildRequired("the Dockerfile is empty")
+
+
+def page_from_proto(request: pb.ListSnapshotsRequest) -> Wanted:
+    if not 1 <= request.page_size <= _PAGE_MOST or not 0 <= request.skip <= _SKIP_MOST:
+        raise PageInvalid(f"a page holds 1 to {_PAGE_MOST} snapshots", most=str(_PAGE_MOST))
+    if request.sort not in pb.SnapshotSort.values():
+        raise PageInvalid("this is nothing to sort by")
+    return Wanted(
+        limit=request.page_size,
+        skip=request.skip,
+        sort=Sort(request.sort) if request.sort else Sort.LAST_USED,
+        ascending=request.ascending,
+        name_contains=request.name_contains,
+        source_sandbox_id=request.source_sandbox_id,
+    )
+
+
+def fill(
+    snapshot: snapshot_pb2.Snapshot,
+    row: Row,
+    progress: tuple[Any, ...] | None,
+    limits: Limits | None,
+) -> None:
+    """Write a row (queries.rows) into a message; `progress`: phase, bytes done, bytes in all, attempt; `limits`: leave out regions that these do not make available."""
+    _fill_times(snapshot, row[18], row[19], row[20])
+    if row[6] is not None:
+        snapshot.size_bytes = row[6]
+    if row[7]:
+        snapshot.entrypoint.extend(row[7])
+    if row[12]:
+        snapshot.failure.code, snapshot.failure.reason, snapshot.failure.remedy = row[12:15]
+    shown = row[15] if limits is None else [r for r in row[15] if limits.available(r)]
+    snapshot.region_ids.extend(shown)
+    if progress is not None:
+        at = snapshot.progress
+        at.phase, at.bytes_done, at.bytes_total, at.attempt = progress
+
+
+def scalars(row: Row) -> dict[str, Any]:
+    """Return the fields that a message is made with."""
+    return {
+        "id": row[0],
+        "organization_id": row[1],
+        "general": row[2],
+        "name": row[3],
+        "image_ref": row[4],
+        "state": row[5],
+        "cpu": row[8],
+        "gpu": row[9],
+        "memory": row[10],
+        "disk": row[11],
+        "ref": row[16],
+        "source_sandbox_id": row[17],
+    }
+
+
+def created_to_proto(
+    id_: UUID, organization_id: str, draft: Draft, made: Row
+) -> pb.CreateSnapshotResponse:
+    """Return the answer to a create; `made` is what commands.create returned."""
+    state, ref, size_bytes, entrypoint, created, used = made
+    answer = pb.CreateSnapshotResponse()
+    snapshot, resources = answer.snapshot, draft.resources
+    snapshot.id, snapshot.organization_id = str(id_), organization_id
+    snapshot.name, snapshot.image_ref = draft.name, draft.image_ref
+    snapshot.state, snapshot.ref = _NUMBERS[state], ref  # type: ignore[assignment]  # the number of a state
+    snapshot.cpu, snapshot.gpu = resources.cpu, resources.gpu
+    snapshot.memory, snapshot.disk = resources.memory, resources.disk
+    snapshot.region_ids.append(draft.region_id)
+    if entrypoint:
+        snapshot.entrypoint.extend(entrypoint)
+    if size_bytes is not None:
+        snapshot.size_bytes = size_bytes
+    _fill_times(snapshot, created, created, used)
+    return answer
+
+
+def _fill_times(
+    snapshot: snapshot_pb2.Snapshot, created: int, updated: int, used: int | None
+) -> None:
+    for stamp, moment in ((snapshot.create_time, created), (snapshot.update_time, updated)):
+        stamp.seconds, stamp.nanos = moment // _SECOND, moment % _SECOND * 1000
+    if used is not None:
+        stamp = snapshot.last_use_time
+        stamp.seconds, stamp.nanos = used // _SECOND, used % _SECOND * 1000

@@ -1,0 +1,30 @@
+"""What other contexts are told; fields as in ratoon.events.v1."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotCreated:
+    """See ratoon.events.v1.SnapshotCreated."""
+
+    snapshot_id: str
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotStateChanged:
+    """See ratoon.events.v1.SnapshotStateChanged."""
+
+    snapshot_id: str
+    name: str
+    old_state: str
+    new_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRemoved:
+    """See ratoon.events.v1.SnapshotRemoved."""
+
+    snapshot_id: str
+    name: str

@@ -1,0 +1,81 @@
+"""What an organization may use, as orgs says it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.snapshots.domain.refusals import (
+    DefaultRegionMissing,
+    OrganizationSuspended,
+    RegionForbidden,
+    RegionNotFound,
+    ResourcesExceedLimit,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Maxima:
+    """The most of one sandbox. None: nothing of its own is said."""
+
+    cpu: int | None
+    memory: int | None
+    disk: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region that the organization may know of. Shared and not available: known, but not granted."""
+
+    available: bool
+    shared: bool
+    maxima: Maxima
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits, regions and suspension of one organization. `suspended_until`: Unix time; None: until lifted."""
+
+    snapshot_quota: int
+    maxima: Maxima
+    default_region_id: str
+    regions: Mapping[str, Region]
+    suspended: bool
+    suspended_until: float | None
+
+    def check_not_suspended(self, now: float) -> None:
+        if self.suspended and (self.suspended_until is None or now < self.suspended_until):
+            raise OrganizationSuspended("the organization is suspended")
+
+    def region(self, asked: str) -> str:
+        """Return the region to use when `asked` was asked for (empty: the default one)."""
+        if not self.default_region_id:
+            raise DefaultRegionMissing("the organization has no default region: choose one first")
+        chosen = asked or self.default_region_id
+        region = self.regions.get(chosen)
+        if region is not None and region.shared and not region.available:
+            raise RegionForbidden(
+                f"region {chosen} is not available to the organization", region=chosen
+            )
+        self.check_available(chosen)
+        return chosen
+
+    def check_available(self, region_id: str) -> None:
+        if not self.available(region_id):
+            raise RegionNotFound(f"region {region_id} does not exist", region=region_id)
+
+    def available(self, region_id: str) -> bool:
+        region = self.regions.get(region_id)
+        return region is not None and region.available
+
+    def check_resources(self, region_id: str, *, cpu: int, memory: int, disk: int) -> None:
+        """Refuse a sandbox larger than the region, or else the organization, lets one be."""
+        here = self.regions[region_id].maxima
+        for what, asked, local, overall in (
+            ("cpu", cpu, here.cpu, self.maxima.cpu),
+            ("memory", memory, here.memory, self.maxima.memory),
+            ("disk", disk, here.disk, self.maxima.disk),
+        ):
+            most = overall if local is None else local
+            if most is not None and asked > most:
+                raise ResourcesExceedLimit(
+                    f"{what} may be at most {most}", resource=what, maximum=str(most)
+                )

@@ -1,0 +1,53 @@
+"""The work that makes a snapshot: what is claimed, what comes of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+
+class StoreFull(Exception):
+    """The store has no room for what was to be reserved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a snapshot failed: a stable word, the cause and what to do about it, both for people."""
+
+    code: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Bytes in the store."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A pull in the hands of one worker, for as long as nobody else claims it."""
+
+    pull_id: UUID
+    organization_id: UUID
+    image_ref: str
+    # Fetch this manifest, whatever the reference names. Empty: resolve the reference.
+    digest: str
+    attempt: int
+    worker: str
+    deadline_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """An image that is whole and verified in the store. `digests`: further ones it was asked for by (its index)."""
+
+    repository: str
+    manifest_digest: str
+    size_bytes: int
+    entrypoint: list[str] | None
+    config: dict[str, object]
+    blobs: tuple[Blob, ...]
+    digests: tuple[str, ...] = field(default=())

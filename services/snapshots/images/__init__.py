@@ -1,0 +1,1 @@
+"""Images from container registries into the store."""

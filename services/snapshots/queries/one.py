@@ -1,0 +1,75 @@
+"""One snapshot, by what its owner calls it."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import Pool
+from services.snapshots.domain import NAME_LENGTH, SnapshotNotFound
+from services.snapshots.queries.rows import COLUMNS, Row
+
+_GET = (
+    f"SELECT {COLUMNS}, p.phase, p.bytes_done, p.bytes_total, p.attempt"
+    " FROM ({} LIMIT 1) AS s LEFT JOIN pulls AS p ON p.id = s.pull_id"
+)
+# Branches are tried in order until one answers: an own name is one look into one index.
+_OWN_NAME = "SELECT * FROM snapshots WHERE organization_id = $1 AND name = $2"
+_OWN_ID = "SELECT * FROM snapshots WHERE id = $3 AND organization_id = $1"
+_GENERAL_NAME = (
+    "(SELECT * FROM snapshots WHERE general AND name = $2 ORDER BY created_at, id LIMIT 1)"
+)
+_GENERAL_ID = "SELECT * FROM snapshots WHERE id = $3 AND general"
+_BY_NAME = _GET.format(" UNION ALL ".join((_OWN_NAME, _GENERAL_NAME)))
+_BY_ANY = _GET.format(" UNION ALL ".join((_OWN_NAME, _OWN_ID, _GENERAL_NAME, _GENERAL_ID)))
+_BY_ID = text(_GET.format("SELECT * FROM snapshots WHERE id = :id"))
+# Where phase, bytes done, bytes in all and attempt of its work begin.
+PROGRESS = 22
+_STANDING = text(
+    "SELECT id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids, cpu, memory, disk"
+    " FROM snapshots WHERE organization_id = :organization_id AND (id = :id OR name = :name)"
+)
+
+
+async def get(pool: Pool, organization_id: UUID, ref: str) -> Row:
+    """Return the snapshot that is meant: own name, own id, general name, general id, the first that there is."""
+    id_ = _possible(ref)
+    if id_ is None:
+        row = await pool.fetchrow(_BY_NAME, organization_id, ref)
+    else:
+        row = await pool.fetchrow(_BY_ANY, organization_id, ref, id_)
+    if row is None:
+        raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
+    return row
+
+
+async def by_id(session: AsyncSession, id_: UUID) -> Row:
+    """Return a snapshot as `get` does, within a transaction."""
+    return (await session.execute(_BY_ID, {"id": id_})).one()
+
+
+async def own(session: AsyncSession, organization_id: UUID, ref: str) -> tuple[Row | None, bool]:
+    """Return the organization's own snapshot with that id, and whether the text is the name of one."""
+    id_ = _possible(ref)
+    bound = {"organization_id": organization_id, "id": id_, "name": ref}
+    rows = (await session.execute(_STANDING, bound)).all()
+    return next((r for r in rows if r.id == id_), None), any(r.name == ref for r in rows)
+
+
+def _possible(ref: str) -> UUID | None:
+    """Return the id that the text is; refuse what is neither an id nor a possible name."""
+    # PostgreSQL takes no NUL, and the refusal must not repeat a text of any length.
+    if "\0" in ref or len(ref) > NAME_LENGTH:
+        raise SnapshotNotFound("there is no such snapshot")
+    return uuid_from(ref)
+
+
+def uuid_from(written: str) -> UUID | None:
+    """Return the UUID that is written in the usual form, or None."""
+    if len(written) != 36:
+        return None
+    try:
+        id_ = UUID(written)
+    except ValueError:
+        return None
+    return id_ if str(id_) == written.lower() else None

@@ -1,0 +1,31 @@
+"""What waits for a worker."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+_NEXT_DUE = text("SELECT extract(epoch FROM min(due_at) - now())::float8 FROM pulls")
+_BACKLOG = text("""
+SELECT count(*) AS due, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS oldest
+FROM pulls WHERE due_at <= now()
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Pulls that could run and do not, and for how many seconds the oldest has been waiting."""
+
+    due: int
+    oldest: float
+
+
+async def seconds_until_due(session: AsyncSession) -> float | None:
+    """Return how long it is until a pull may be claimed (negative: one may be now). None: there is none."""
+    seconds: float | None = await session.scalar(_NEXT_DUE)
+    return seconds
+
+
+async def backlog(session: AsyncSession) -> Backlog:
+    row = (await session.execute(_BACKLOG)).one()
+    return Backlog(row.due, row.oldest)

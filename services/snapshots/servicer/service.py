@@ -1,0 +1,172 @@
+"""One method per RPC."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from grpc.aio import ServicerContext
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import idempotency
+from chassis.db import Database
+from chassis.grpc.interceptors import current_caller
+from ratoon.snapshots.v1 import snapshot_pb2
+from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceServicer
+from services.snapshots.commands import create, lifecycle
+from services.snapshots.convert import (
+    created_to_proto,
+    draft_from_proto,
+    fill,
+    page_from_proto,
+    scalars,
+    wants_build,
+)
+from services.snapshots.domain import BuilderUnavailable, BuildNotFound, Busy, Draft, Limits
+from services.snapshots.peers import Organizations
+from services.snapshots.queries import one
+from services.snapshots.queries.page import Pages
+from services.snapshots.queries.progress import progress_of
+from services.snapshots.queries.rows import GENERAL, ORGANIZATION_ID, PULL_ID, Row
+from services.snapshots.servicer.notifier import Notifier
+
+Context = ServicerContext[Any, Any]
+T = TypeVar("T")
+_ATTEMPTS = 10
+
+
+class SnapshotServicer(SnapshotServiceServicer):
+    """Serves the snapshots of all organizations; the door has checked who calls and for which."""
+
+    def __init__(
+        self, database: Database, pages: Pages, organizations: Organizations, notifier: Notifier
+    ) -> None:
+        self._sessions = database.sessions
+        self._pool = database.pool
+        self._pages = pages
+        self._organizations = organizations
+        self._notifier = notifier
+
+    async def CreateSnapshot(
+        self, request: pb.CreateSnapshotRequest, context: Context
+    ) -> pb.CreateSnapshotResponse:
+        limits = await self._organizations.limits_of(request.organization_id)
+        draft = draft_from_proto(request, limits, time.time())
+        if wants_build(request):
+            raise BuilderUnavailable("this installation builds no Dockerfiles")
+        if request.request_id:
+            answer = await self._create_once(request, draft, limits)
+        else:
+            async with self._pool.acquire() as connection:
+                answer = await _create(connection, request, draft, limits)
+        self._notifier.touch()
+        return answer
+
+    async def ListSnapshots(
+        self, request: pb.ListSnapshotsRequest, context: Context
+    ) -> pb.ListSnapshotsResponse:
+        wanted = page_from_proto(request)
+        rows, total = await self._pages.read(UUID(request.organization_id), wanted)
+        progress = await progress_of(self._pool, {r[PULL_ID] for r in rows if r[PULL_ID]})
+        limits = await self._limits_for(request.organization_id, rows)
+        answer = pb.ListSnapshotsResponse(total_size=total)
+        for row in rows:
+            snapshot = answer.snapshots.add(**scalars(row))
+            fill(snapshot, row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+        return answer
+
+    async def GetSnapshot(
+        self, request: pb.GetSnapshotRequest, context: Context
+    ) -> pb.GetSnapshotResponse:
+        row = await one.get(self._pool, UUID(request.organization_id), request.ref.text)
+        limits = await self._limits_for(request.organization_id, (row,))
+        return pb.GetSnapshotResponse(snapshot=_whole(row, limits))
+
+    async def DeleteSnapshot(
+        self, request: pb.DeleteSnapshotRequest, context: Context
+    ) -> pb.DeleteSnapshotResponse:
+        organization_id = UUID(request.organization_id)
+        await self._change(lambda s: lifecycle.delete(s, organization_id, request.ref.text))
+        return pb.DeleteSnapshotResponse()
+
+    async def ActivateSnapshot(
+        self, request: pb.ActivateSnapshotRequest, context: Context
+    ) -> pb.ActivateSnapshotResponse:
+        limits = await self._organizations.limits_of(request.organization_id)
+
+        async def activate(session: AsyncSession) -> Row:
+            id_ = await lifecycle.activate(
+                session, UUID(request.organization_id), request.ref.text, limits, time.time()
+            )
+            return await one.by_id(session, id_)
+
+        row = await self._change(activate)
+        return pb.ActivateSnapshotResponse(snapshot=_whole(row, None))
+
+    async def DeactivateSnapshot(
+        self, request: pb.DeactivateSnapshotRequest, context: Context
+    ) -> pb.DeactivateSnapshotResponse:
+        organization_id = UUID(request.organization_id)
+        await self._change(lambda s: lifecycle.deactivate(s, organization_id, request.ref.text))
+        return pb.DeactivateSnapshotResponse()
+
+    async def StreamBuildLog(
+        self, request: pb.StreamBuildLogRequest, context: Context
+    ) -> AsyncIterator[pb.StreamBuildLogResponse]:
+        row = await one.get(self._pool, UUID(request.organization_id), request.ref.text)
+        raise BuildNotFound("the snapshot was not built from a Dockerfile", snapshot=row[0])
+        yield
+
+    async def _create_once(
+        self, request: pb.CreateSnapshotRequest, draft: Draft, limits: Limits
+    ) -> pb.CreateSnapshotResponse:
+        """Create under the client's key: the same request again gets the first answer."""
+        caller, sent = current_caller.get(), request.SerializeToString(deterministic=True)
+        who = caller.user_id or caller.api_key_id
+        scope = f"CreateSnapshot/{request.organization_id}/{who}"
+        async with self._sessions.begin() as session:
+            before = await idempotency.replay(session, scope, request.request_id, sent)
+            if before is not None:
+                return pb.CreateSnapshotResponse.FromString(before)
+            raw = await (await session.connection()).get_raw_connection()
+            answer = await _create(raw.driver_connection, request, draft, limits)
+            kept = answer.SerializeToString()
+            await idempotency.record(session, scope, request.request_id, sent, kept)
+        return answer
+
+    async def _change(self, act: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run a command in a transaction, and again when somebody else changed the same snapshot meanwhile."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                async with self._sessions.begin() as session:
+                    return await act(session)
+            except Busy:
+                continue
+        async with self._sessions.begin() as session:
+            return await act(session)
+
+    async def _limits_for(self, organization_id: str, rows: Any) -> Limits | None:
+        """Return the limits by which regions are hidden, if there is anything of somebody else."""
+        if any(row[GENERAL] and row[ORGANIZATION_ID] != organization_id for row in rows):
+            return await self._organizations.limits_of(organization_id)
+        return None
+
+
+async def _create(
+    connection: create.Connection,
+    request: pb.CreateSnapshotRequest,
+    draft: Draft,
+    limits: Limits,
+) -> pb.CreateSnapshotResponse:
+    organization_id = UUID(request.organization_id)
+    id_, made = await create.create(connection, organization_id, draft, quota=limits.snapshot_quota)
+    return created_to_proto(id_, request.organization_id, draft, made)
+
+
+def _whole(row: Row, limits: Limits | None) -> snapshot_pb2.Snapshot:
+    """Return the message of one row that was read with its work."""
+    snapshot = snapshot_pb2.Snapshot(**scalars(row))
+    progress = tuple(row[one.PROGRESS :]) if row[one.PROGRESS] else None
+    fill(snapshot, row, progress, limits)
+    return snapshot

@@ -1,0 +1,227 @@
+"""How snapshots, artifacts and the work on them are stored."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from chassis.db import metadata
+from chassis.schema import describe
+
+
+class Base(DeclarativeBase):
+    metadata = metadata()
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class, as it is
+        str: Text,
+        datetime: DateTime(timezone=True),
+        list[str]: ARRAY(Text),
+        dict[str, Any]: JSONB,
+    }
+
+
+describe(Base.metadata)
+
+
+class Artifact(Base):
+    """An image of one organization; the row is the organization's grant to its blobs."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (UniqueConstraint("organization_id", "manifest_digest"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID]
+    manifest_digest: Mapped[str]
+    repository: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    entrypoint: Mapped[list[str] | None]
+    config: Mapped[dict[str, Any]]
+    # Its blobs are in the store. False: they must be fetched again, by digest.
+    stored: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ArtifactDigest(Base):
+    """A digest by which the organization got an artifact: of its manifest, or of an index that names it."""
+
+    __tablename__ = "artifact_digests"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    artifact_id: Mapped[UUID] = mapped_column(
+        ForeignKey("artifacts.id", ondelete="CASCADE"), index=True
+    )
+
+
+class Blob(Base):
+    """Bytes in the store, or on their way there. Shared by all organizations; see commands.blobs."""
+
+    __tablename__ = "blobs"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+
+
+class ArtifactBlob(Base):
+    """An artifact needs a blob."""
+
+    __tablename__ = "artifact_blobs"
+
+    artifact_id: Mapped[UUID] = mapped_column(ForeignKey("artifacts.id"), primary_key=True)
+    digest: Mapped[str] = mapped_column(ForeignKey("blobs.digest"), primary_key=True, index=True)
+
+
+class Pull(Base):
+    """Work: an image that an organization's snapshots wait for. Gone when done, failed or wanted by nobody."""
+
+    __tablename__ = "pulls"
+    __table_args__ = (UniqueConstraint("organization_id", "image_ref", "digest"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID]
+    image_ref: Mapped[str]
+    # Fetch this manifest again, whatever the reference names today. Empty: resolve the reference.
+    digest: Mapped[str] = mapped_column(server_default=text("''"))
+    running: Mapped[bool] = mapped_column(server_default=text("false"))
+    # When it may be claimed; while it runs, the end of the lease.
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    worker: Mapped[str] = mapped_column(server_default=text("''"))
+    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    # Set by the first claim.
+    deadline_at: Mapped[datetime | None]
+    phase: Mapped[str] = mapped_column(server_default=text("'waiting'"))
+    bytes_done: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    bytes_total: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class PullBlob(Base):
+    """A pull needs a blob: it is not collected. `fetched`: the organization has shown that it may have it."""
+
+    __tablename__ = "pull_blobs"
+
+    pull_id: Mapped[UUID] = mapped_column(ForeignKey("pulls.id"), primary_key=True)
+    digest: Mapped[str] = mapped_column(ForeignKey("blobs.digest"), primary_key=True, index=True)
+    fetched: Mapped[bool]
+
+
+class Garbage(Base):
+    """A blob that lost a reference, to be looked at."""
+
+    __tablename__ = "garbage"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Usage(Base):
+    """What an organization has: places of its quota in use, and own snapshots that are not general."""
+
+    __tablename__ = "usage"
+    __table_args__ = (
+        CheckConstraint("used >= 0 AND used <= ceiling", name="quota"),
+        CheckConstraint("total >= 0", name="total"),
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    used: Mapped[int] = mapped_column(server_default=text("0"))
+    total: Mapped[int] = mapped_column(server_default=text("0"))
+    # The quota as of the last place taken: the database itself refuses one too many.
+    ceiling: Mapped[int] = mapped_column(server_default=text("0"))
+    # The organization was deleted: nothing is made for it any more.
+    closed: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class Snapshot(Base):
+    """A name for an artifact."""
+
+    __tablename__ = "snapshots"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID]
+    name: Mapped[str] = mapped_column(Text(collation="C"))
+    image_ref: Mapped[str]
+    state: Mapped[str]
+    # Its place in the published list of states, to sort by.
+    state_rank: Mapped[int] = mapped_column(SmallInteger, Computed("state", persisted=True))
+    # Grows with every move.
+    generation: Mapped[int] = mapped_column(server_default=text("1"))
+    general: Mapped[bool] = mapped_column(server_default=text("false"))
+    cpu: Mapped[int]
+    gpu: Mapped[int]
+    memory: Mapped[int]
+    disk: Mapped[int]
+    entrypoint: Mapped[list[str] | None]
+    region_ids: Mapped[list[str]]
+    artifact_id: Mapped[UUID | None] = mapped_column(ForeignKey("artifacts.id"))
+    # Of the artifact, which never changes: lists need no join.
+    ref: Mapped[str] = mapped_column(server_default=text("''"))
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    pull_id: Mapped[UUID | None] = mapped_column(ForeignKey("pulls.id"))
+    error_code: Mapped[str] = mapped_column(server_default=text("''"))
+    error_reason: Mapped[str] = mapped_column(server_default=text("''"))
+    error_remedy: Mapped[str] = mapped_column(server_default=text("''"))
+    source_sandbox_id: Mapped[str] = mapped_column(server_default=text("''"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime | None]
+
+
+_O, _CREATED = Snapshot.organization_id, Snapshot.created_at.desc()
+_OWN = text("NOT general")
+
+
+def _ordered(name: str, *keys: Any) -> None:
+    Index(name, _O, *keys, Snapshot.id, postgresql_where=_OWN)
+
+
+_ordered("ix_snapshots_created", _CREATED)
+_ordered("ix_snapshots_used", Snapshot.last_used_at.desc().nulls_last(), _CREATED)
+_ordered("ix_snapshots_used_asc", Snapshot.last_used_at, _CREATED)
+_ordered("ix_snapshots_state", Snapshot.state_rank, _CREATED)
+_ordered("ix_snapshots_state_desc", Snapshot.state_rank.desc(), _CREATED)
+Index(
+    "uq_snapshots_organization_id_name",
+    _O,
+    Snapshot.name,
+    unique=True,
+    postgresql_include=["id", "general"],
+)
+Index(
+    "ix_snapshots_general",
+    Snapshot.name,
+    Snapshot.created_at,
+    Snapshot.id,
+    postgresql_where=text("general"),
+)
+Index("ix_snapshots_pull_id", Snapshot.pull_id, postgresql_where=text("pull_id IS NOT NULL"))
+Index(
+    "ix_snapshots_artifact_id",
+    Snapshot.artifact_id,
+    postgresql_where=text("artifact_id IS NOT NULL"),
+)
+Index("ix_snapshots_removing", Snapshot.updated_at, postgresql_where=text("state = 'removing'"))
+Index(
+    "ix_snapshots_source",
+    _O,
+    Snapshot.source_sandbox_id,
+    postgresql_where=text("source_sandbox_id <> ''"),
+)
+Index(
+    "ix_snapshots_grams",
+    func.name_grams(_O, Snapshot.name),
+    postgresql_using="gin",
+)

@@ -1,0 +1,45 @@
+"""The way into the store for one pull."""
+
+from collections.abc import AsyncGenerator
+
+from chassis.db import Sessions
+from services.snapshots.commands import blobs
+from services.snapshots.domain import Blob, Claim
+from services.snapshots.store.port import Intake, Source
+from services.snapshots.worker.lease import LeaseLost
+from services.snapshots.worker.measures import BYTES
+from services.snapshots.worker.outages import steadily
+
+
+class RecordedIntake:
+    """Records what is in the store by this pull's doing, so that it survives the worker."""
+
+    def __init__(self, store: Intake, sessions: Sessions, claim: Claim) -> None:
+        self._store, self._sessions, self._claim = store, sessions, claim
+
+    async def has(self, digest: str) -> int | None:
+        return await self._store.has(digest)
+
+    async def write_blob(self, digest: str, size: int, source: Source, *, owner: str) -> None:
+        here = size
+
+        def from_offset(offset: int) -> AsyncGenerator[bytes, None]:
+            nonlocal here
+            here = offset
+            return source(offset)
+
+        await self._store.write_blob(digest, size, from_offset, owner=owner)
+        BYTES.inc(size - here)
+        await self._record(Blob(digest, size))
+
+    async def put_bytes(self, digest: str, data: bytes) -> None:
+        await self._store.put_bytes(digest, data)
+        await self._record(Blob(digest, len(data)))
+
+    async def _record(self, blob: Blob) -> None:
+        async def record() -> bool:
+            async with self._sessions.begin() as session:
+                return await blobs.place(session, self._claim, blob)
+
+        if not await steadily(record):
+            raise LeaseLost

@@ -1,0 +1,107 @@
+"""Finds work that is due and has it done, as many pulls at once as there are places."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from chassis.db import Sessions
+from chassis.listen import Wakeups
+from services.snapshots.commands.moves import WORK
+from services.snapshots.commands.pulls import claim_pull
+from services.snapshots.domain import Claim
+from services.snapshots.queries import work
+from services.snapshots.worker.job import Job
+from services.snapshots.worker.measures import DUE, OLDEST
+from services.snapshots.worker.outages import brief, is_outage
+from services.snapshots.worker.policy import SAFETY_POLL_SECONDS, Policy
+from services.snapshots.worker.waiting import wait
+
+log = logging.getLogger(__name__)
+_OUTAGE_SECONDS = 1.0
+# Many notifications in a row cost one look.
+_BREATH_SECONDS = 0.01
+
+
+class Scheduler:
+    """Any number of them, in any number of processes, share the work; `name` tells them apart."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        wakeups: Wakeups,
+        job: Callable[[Claim], Job],
+        *,
+        name: str,
+        places: int,
+        policy: Policy,
+    ) -> None:
+        self._sessions, self._wakeups, self._job = sessions, wakeups, job
+        self._name, self._places, self._policy = name, places, policy
+        # So that one organization's flood leaves a place to the others.
+        self._share = max(1, places - 1)
+        self._running: set[Job] = set()
+
+    async def run(self) -> None:
+        """Work for ever; cancelled, give everything back."""
+        with self._wakeups.on(WORK) as woken:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    woken.clear()
+                    for job in self._running:
+                        job.check()
+                    await wait(woken, await self._look(tasks, woken))
+                    await asyncio.sleep(_BREATH_SECONDS)
+
+    async def _look(self, tasks: asyncio.TaskGroup, woken: asyncio.Event) -> float:
+        """Start what is due; return when to look again even if nobody calls."""
+        try:
+            while len(self._running) < self._places:
+                claim = await self._claim()
+                if claim is None:
+                    break
+                tasks.create_task(self._do(claim, woken))
+            return await self._pause()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("no work can be looked for: %s", brief(error))
+            return _OUTAGE_SECONDS
+
+    async def _claim(self) -> Claim | None:
+        claiming = asyncio.ensure_future(self._take())
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # What was claimed in this very moment would be kept from others until its lease ends.
+            if (claim := await claiming) is not None:
+                await self._job(claim).give_back()
+            raise
+
+    async def _take(self) -> Claim | None:
+        async with self._sessions.begin() as session:
+            return await claim_pull(
+                session,
+                self._name,
+                lease=timedelta(seconds=self._policy.lease),
+                patience=timedelta(seconds=self._policy.deadline),
+                share=self._share,
+            )
+
+    async def _do(self, claim: Claim, woken: asyncio.Event) -> None:
+        job = self._job(claim)
+        self._running.add(job)
+        try:
+            await job.run()
+        finally:
+            self._running.discard(job)
+            woken.set()
+
+    async def _pause(self) -> float:
+        async with self._sessions.begin() as session:
+            backlog = await work.backlog(session)
+            due = await work.seconds_until_due(session)
+        DUE.set(backlog.due)
+        OLDEST.set(backlog.oldest)
+        # What is due by now and was not claimed waits for the share of its organization.
+        return due if due is not None and 0 < due < SAFETY_POLL_SECONDS else SAFETY_POLL_SECONDS

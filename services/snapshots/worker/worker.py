@@ -1,0 +1,53 @@
+"""The whole of a worker over one database and one store."""
+
+import asyncio
+from uuid import uuid4
+
+from chassis.db import Sessions
+from chassis.listen import Wakeups
+from services.snapshots.commands.moves import WORK
+from services.snapshots.images.http import Http
+from services.snapshots.store.port import Store
+from services.snapshots.worker.garbage import Garbage
+from services.snapshots.worker.job import Job, LargestImage, Tools
+from services.snapshots.worker.policy import Policy
+from services.snapshots.worker.room import Room
+from services.snapshots.worker.scheduler import Scheduler
+from services.snapshots.worker.upkeep import Upkeep
+
+
+class Worker:
+    """`places`: pulls at once. `store_limit`: bytes the store may hold; None: what the disk has."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        wakeups: Wakeups,
+        http: Http,
+        store: Store,
+        largest_image: LargestImage,
+        *,
+        places: int,
+        policy: Policy,
+        store_limit: int | None,
+    ) -> None:
+        self._wakeups = wakeups
+        self.garbage = Garbage(sessions, store)
+        room = Room(store, store_limit)
+        tools = Tools(sessions, http, store, room, self.garbage, largest_image, policy)
+        self._scheduler = Scheduler(
+            sessions,
+            wakeups,
+            lambda claim: Job(tools, claim),
+            name=uuid4().hex,
+            places=places,
+            policy=policy,
+        )
+        self._upkeep = Upkeep(sessions, wakeups, self.garbage)
+
+    async def run(self) -> None:
+        """Work for ever; cancelled, give back what is not done."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wakeups.run((WORK,)))
+            tasks.create_task(self._scheduler.run())
+            tasks.create_task(self._upkeep.run())

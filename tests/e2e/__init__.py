@@ -1,0 +1,1 @@
+"""Promises, kept by the whole system: started as a user starts it, driven from outside."""

@@ -1,0 +1,38 @@
+"""One whole system and one registry for all end-to-end tests; they share a worker process for that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.system import System, running
+from tests.images import Image, image
+from tests.registry import Registry, running_registry
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    with running_registry() as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def system(registry: Registry) -> Iterator[System]:
+    """A system that may speak plain HTTP with the registry and with a port where nobody listens."""
+    with running(SNAPSHOTS_INSECURE_REGISTRIES=f"{registry.host},127.0.0.1:9") as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def small_image(registry: Registry) -> Image:
+    """An image of two layers, pushed as `small:1`."""
+    made = image((200_000, 300_000), config={"Entrypoint": ["/bin/app", "serve"]})
+    registry.push("small", "1", made)
+    return made

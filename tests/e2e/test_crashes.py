@@ -1,0 +1,78 @@
+"""Any process may be killed at any moment: the supervisor mends it and nothing that was answered is lost."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from bench import usage
+from bench.system import System
+from tests.images import Image
+from tests.registry import Registry
+
+POLL_SECONDS = 0.05
+PROCESSES = [
+    "services.auth serve",
+    "services.orgs serve",
+    "services.snapshots serve",
+    "services.snapshots work",
+    "gateway serve",
+    "postgres",
+]
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = 40) -> None:
+    """Ask again and again, as a client would, until it is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(POLL_SECONDS)
+
+
+def answers(system: System, path: str, status: int = 200) -> bool:
+    try:
+        return system.client.get(path).status_code == status
+    except httpx.HTTPError:
+        return False
+
+
+def _postmaster(system: System) -> int:
+    servers = [p for p in usage.tree(system.root()) if usage.command(p) == "postgres"]
+    parents = {p: usage.parent(p) for p in servers}
+    return next(p for p in servers if parents[p] not in servers)
+
+
+@pytest.mark.parametrize("command", PROCESSES)
+def test_a_killed_process_comes_back(
+    system: System, registry: Registry, small_image: Image, command: str
+) -> None:
+    name = f"crash-{uuid4().hex[:8]}"
+    body = {"name": name, "imageName": f"{registry.host}/small:1"}
+    made = system.client.post("/snapshots", json=body)
+    assert made.status_code == 200, made.text
+    pid = _postmaster(system) if command == "postgres" else system.pid_of(command)
+    os.kill(pid, signal.SIGKILL)
+    path = f"/snapshots/{made.json()['id']}"
+    until(
+        lambda: answers(system, path) and system.client.get(path).json()["state"] == "active",
+        f"{name} active after {command} was killed",
+    )
+    until(lambda: command == "postgres" or system.pid_of(command) != pid, f"{command} again")
+    until(lambda: answers(system, "/organizations"), "organizations")
+    # A write goes through every context again.
+    key = f"k{uuid4().hex}"
+
+    def can_write() -> bool:
+        try:
+            answer = system.client.post("/api-keys", json={"name": key, "permissions": []})
+        except httpx.HTTPError:
+            return False
+        return answer.status_code in (201, 409)
+
+    until(can_write, "a key is made")
+    assert system.client.delete(path).status_code == 200
+    until(lambda: answers(system, path, 404), f"{name} gone")

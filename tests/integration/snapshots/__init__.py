@@ -1,0 +1,1 @@
+"""The snapshots context, over real sockets and a real PostgreSQL."""

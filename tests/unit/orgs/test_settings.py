@@ -1,0 +1,98 @@
+"""What an operator may set, and what is said about mistakes."""
+
+import pytest
+
+from services.orgs.__main__ import read_settings
+from services.orgs.domain import Limits, RegionTotals
+from services.orgs.settings import DatabaseSettings, Settings
+
+_NEEDED = {
+    "ORGS_DATABASE_URL": "postgresql://orgs:hush@/orgs",
+    "ORGS_LISTEN": "unix:/run/orgs",
+    "ORGS_IDENTITY_FILE": "/run/identity.pem",
+    "ORGS_TRUST_FILE": "/run/trust.json",
+    "ORGS_AUTH_TARGET": "unix:/run/auth",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _NEEDED.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    settings = read_settings(Settings)
+    defaults = settings.defaults()
+    assert (settings.region_id, settings.region_name) == ("us", "us")
+    assert not settings.region_enforce_quotas
+    assert defaults.limits == Limits(4, 8, 10, 30, 20, 100)
+    assert defaults.region_totals == RegionTotals(10, 10, 30)
+    assert defaults.verified_email_required
+    assert not defaults.limited_network_egress
+
+
+def test_the_published_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    quotas = "TOTAL_CPU_QUOTA TOTAL_MEMORY_QUOTA TOTAL_DISK_QUOTA MAX_CPU_PER_SANDBOX MAX_MEMORY_PER_SANDBOX"
+    quotas += " MAX_DISK_PER_SANDBOX SNAPSHOT_QUOTA MAX_SNAPSHOT_SIZE VOLUME_QUOTA"
+    for number, quota in enumerate(quotas.split(), start=1001):
+        monkeypatch.setenv(f"DEFAULT_ORG_QUOTA_{quota}", str(number))
+    monkeypatch.setenv("DEFAULT_REGION_ID", "eu")
+    monkeypatch.setenv("DEFAULT_REGION_NAME", "Europe")
+    monkeypatch.setenv("DEFAULT_REGION_ENFORCE_QUOTAS", "true")
+    monkeypatch.setenv("SKIP_USER_EMAIL_VERIFICATION", "true")
+    monkeypatch.setenv("ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS", "true")
+    settings = read_settings(Settings)
+    defaults = settings.defaults()
+    assert defaults.region_totals == RegionTotals(1001, 1002, 1003)
+    assert defaults.limits == Limits(1004, 1005, 1006, 1007, 1008, 1009)
+    assert (defaults.region_id, settings.region_name) == ("eu", "Europe")
+    assert settings.region_enforce_quotas
+    assert defaults.limited_network_egress
+    assert not defaults.verified_email_required
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEFAULT_ORG_QUOTA_SNAPSHOT_QUOTA", "-1"),
+        ("DEFAULT_ORG_QUOTA_TOTAL_CPU_QUOTA", "many"),
+        ("DEFAULT_ORG_QUOTA_MAX_DISK_PER_SANDBOX", "1.5"),
+        ("DEFAULT_ORG_QUOTA_VOLUME_QUOTA", "2147483648"),
+        ("DEFAULT_REGION_ID", "a b"),
+        ("DEFAULT_REGION_NAME", "<b>us"),
+        ("DEFAULT_REGION_ENFORCE_QUOTAS", "perhaps"),
+        ("SKIP_USER_EMAIL_VERIFICATION", "-1"),
+    ],
+)
+def test_a_mistake_is_named_and_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        read_settings(Settings)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert "hush" not in said
+
+
+def test_what_is_missing_is_named_as_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ORGS_AUTH_TARGET")
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    assert capsys.readouterr().err == "ORGS_AUTH_TARGET: Field required\n"
+
+
+def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEFAULT_REGION_ID", "")
+    assert read_settings(Settings).region_id == "us"
+
+
+def test_a_migration_needs_the_database_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in _NEEDED:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ORGS_DATABASE_URL", "postgresql://x")
+    assert read_settings(DatabaseSettings).database_url.get_secret_value() == "postgresql://x"

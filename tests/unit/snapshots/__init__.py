@@ -1,0 +1,1 @@
+"""The snapshots context, without I/O."""
