@@ -1,5 +1,6 @@
 """`ratoon doctor`: looks at everything an installation stands on and says what to do about what is wrong."""
 
+import json
 import os
 import re
 import shutil
@@ -248,16 +249,14 @@ def _store(home: Home, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _orphans(home: Home) -> Iterator[Finding]:
-    """Data folders that root's installations left when their state folders were removed."""
-    mine = home.read("postgres.json").get("data")
-    for owner in sorted(SHARED.glob("data-*/OWNER")) if os.geteuid() == 0 else []:
-        folder = owner.parent
-        match = re.search(r'"home": "(.*)"', owner.read_text())
-        state = Path(match[1]) if match else folder
-        recorded = Home(state).read("postgres.json").get("data") if state.is_dir() else None
-        if recorded != str(folder / "postgres") and mine != str(folder / "postgres"):
-            yield Finding(
-                "left-over data",
-                f"{folder} belonged to {state}, which no longer uses it",
-                f"remove it if you do not need it: rm -r {folder}",
-            )
+    """Data folders that root's installations left when their state folders were removed or made anew."""
+    if os.geteuid() != 0:
+        return
+    used = home.read("postgres.json").get("data")
+    for owner in sorted(SHARED.glob("data-*/OWNER")):
+        folder, state = owner.parent, Path(json.loads(owner.read_text())["home"])
+        if state == home.path and used != str(folder / "postgres"):
+            seen = f"{folder} was made for {state}, which does not use it"
+            yield Finding("left-over data", seen, f"if you do not need it: rm -r {folder}")
+        elif not state.exists():
+            yield Finding("left-over data", f"{folder} was made for {state}, which is gone")

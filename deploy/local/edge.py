@@ -18,6 +18,8 @@ def command(runtime: Path, port: int, gateway_port: int) -> tuple[str, ...]:
         *(str(find_envoy()), "--config-path", str(path), "--concurrency", "1"),
         # Several Envoys on one machine share nothing but this number.
         *("--use-dynamic-base-id", "--log-level", "info", "--drain-time-s", "5"),
+        # The access log is written once a second.
+        *("--file-flush-interval-msec", "1000"),
     )
 
 

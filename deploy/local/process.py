@@ -140,6 +140,8 @@ class Running:
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
+        # Not waited for yet, so its number is still its own: what it started in its session goes with it.
+        os.killpg(self.pid, signal.SIGKILL)
         code = self._child.wait()
         self._cleanup.close()
         self.ended.set_result(code)

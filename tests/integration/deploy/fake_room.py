@@ -108,13 +108,20 @@ async def _auth(_room: str) -> Any:
     return server
 
 
+_FOUND = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n"
+)
+_UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+
+
 async def _gateway(_room: str) -> Any:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         line, *headers = head.strip().split("\r\n")
         body = json.dumps({"line": line, "headers": [h.split(": ", 1) for h in headers]}).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n")
-        writer.write(f"content-length: {len(body)}\r\n\r\n".encode() + body)
+        writer.write(_UPGRADED if "upgrade: websocket" in headers else _FOUND % len(body))
+        writer.write(body)
         await writer.drain()
         writer.close()
 

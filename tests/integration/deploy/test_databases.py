@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +14,7 @@ from deploy.local.binaries import find_postgres
 from deploy.local.postgres import running_postmaster
 from deploy.local.secret_files import CONTEXTS
 from tests.integration.deploy.conftest import Install
-from tests.integration.deploy.harness import Installation, kill_and_wait
+from tests.integration.deploy.harness import Installation, kill_and_wait, wait_for_end
 
 
 @pytest.mark.parametrize("role", CONTEXTS)
@@ -91,8 +92,7 @@ def test_a_pid_file_that_names_another_program_is_no_obstacle(fresh: Install) ->
     kill_and_wait(pids["supervisor"])
     data = _data(one)
     pid_file = data / "postmaster.pid"
-    if pid_file.exists():
-        kill_and_wait(pids["postgres"])
+    wait_for_end([pids["postgres"]])
     # As after a restart of the machine, when somebody else got the number.
     pid_file.write_text(f"{os.getpid()}\n{data}\n1\n5432\n/tmp\n\n   1   1\n")
     os.chown(pid_file, data.stat().st_uid, data.stat().st_gid)
@@ -108,8 +108,6 @@ def test_a_server_that_was_left_over_is_replaced(fresh: Install) -> None:
     one = fresh()
     assert one.start().returncode == 0
     assert one.run("down").returncode == 0
-    import subprocess
-
     account = database_account()
     binaries = find_postgres(account)
     data = _data(one)

@@ -1,6 +1,7 @@
 """What the operator is told when something is wrong."""
 
 import json
+import os
 from pathlib import Path
 
 from tests.integration.deploy.conftest import Install
@@ -154,3 +155,16 @@ def test_a_supervisor_stopped_while_starting_leaves_nothing(fresh: Install) -> N
         process.communicate(timeout=LIMIT)
         assert process.returncode == 0
     wait_for_end([pid for pid in pids.values() if pid], seconds=0)
+
+
+def test_doctor_names_data_that_the_state_folder_forgot(fresh: Install) -> None:
+    one = fresh()
+    assert one.start().returncode == 0
+    assert one.run("down").returncode == 0
+    record = one.home / "postgres.json"
+    kept = record.read_text()
+    record.unlink()
+    found = one.run("doctor")
+    record.write_text(kept)
+    # An ordinary user's data is inside the state folder and cannot be forgotten.
+    assert ("left-over data" in found.stdout and found.returncode == 1) == (os.geteuid() == 0)
