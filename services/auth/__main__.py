@@ -1,6 +1,7 @@
 """python -m services.auth serve | migrate"""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -13,6 +14,7 @@ from chassis.db import Database, connect
 from chassis.grpc.caller import Identity, Trust, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.feed import Consumer, EventFeedServicer
+from chassis.grpc.interceptors import unavailable
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.logging import configure
@@ -39,6 +41,7 @@ from services.auth.servicer.revocations import Revocations
 from services.auth.servicer.users import UserServicer
 from services.auth.settings import DatabaseSettings, Settings
 
+log = logging.getLogger(__name__)
 _HOUR = 3600.0
 
 
@@ -110,9 +113,14 @@ class Auth:
     async def _forget(self) -> None:
         while True:
             await asyncio.sleep(_HOUR)
-            await self._feed.purge()
-            async with self._database.sessions.begin() as session:
-                await session.execute(idempotency.PURGE)
+            try:
+                await self._feed.purge()
+                async with self._database.sessions.begin() as session:
+                    await session.execute(idempotency.PURGE)
+            except Exception as failure:
+                if not unavailable(failure):
+                    raise
+                log.warning("nothing could be purged now: %s", type(failure).__name__)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

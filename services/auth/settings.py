@@ -16,7 +16,13 @@ def _published(name: str) -> AliasChoices:
 class DatabaseSettings(BaseSettings):
     """Where the data is."""
 
-    model_config = SettingsConfigDict(env_prefix="AUTH_", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="AUTH_",
+        frozen=True,
+        populate_by_name=True,
+        # What is wrong is named by its name; the values beside it may be secret.
+        hide_input_in_errors=True,
+    )
 
     database_url: SecretStr
 

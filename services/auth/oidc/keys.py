@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -98,14 +99,18 @@ def _signing_key(entry: dict[str, Any]) -> SigningKey | None:
         return None
     try:
         if entry.get("kty") == "RSA" and entry.get("alg", "RS256") == "RS256":
-            rsa = RSAKey.import_key(_public(entry, "n", "e"))
-            big_enough = rsa.public_key.key_size >= _LEAST_RSA_BITS
-            return SigningKey("RS256", rsa) if big_enough else None
+            if _bits(entry["n"]) < _LEAST_RSA_BITS:
+                return None
+            return SigningKey("RS256", RSAKey.import_key(_public(entry, "n", "e")))
         if entry.get("crv") == "P-256" and entry.get("alg", "ES256") == "ES256":
             return SigningKey("ES256", ECKey.import_key(_public(entry, "crv", "x", "y")))
     except (JoseError, ValueError, TypeError, KeyError) as unusable:
         log.warning("a key of the issuer cannot be used: %s", type(unusable).__name__)
     return None
+
+
+def _bits(number: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(number + "=" * (-len(number) % 4)), "big").bit_length()
 
 
 def _public(entry: dict[str, Any], *names: str) -> dict[str, str | list[str]]:

@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 import asyncpg
 import grpc
@@ -67,7 +67,7 @@ class Revocations:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._recent: deque[tuple[float, Revocation]] = deque()
 
-    async def watch(self) -> AsyncIterator[list[Revocation]]:
+    async def watch(self) -> AsyncGenerator[list[Revocation], None]:
         """Yield an empty list, which says that the watch stands; then what is revoked.
 
         That begins with the last minute's: a token from before a cut may still be around.

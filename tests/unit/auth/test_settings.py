@@ -45,8 +45,10 @@ def test_what_is_needed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(monkeypatch)
     assert settings.listen == "unix:/tmp/a"
     monkeypatch.delenv("AUTH_ORGS_TARGET")
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError) as refused:
         Settings()  # type: ignore[call-arg]  # read from the environment
+    assert "orgs_target" in str(refused.value)
+    assert "hidden" not in str(refused.value)
 
 
 def test_machines_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
