@@ -130,11 +130,11 @@ def _term(column: str, up: bool, flip: bool) -> str:
 @cache
 def _plain(sort: Sort, ascending: bool) -> str:
     return f"""
-WITH c AS MATERIALIZED (SELECT own, general, own + general AS total FROM ({_TOTALS}) AS t (own, general))
-SELECT {COLUMNS}, c.total FROM (
+WITH c (own, general) AS MATERIALIZED ({_TOTALS})
+SELECT {COLUMNS}, c.own + c.general FROM (
     SELECT * FROM snapshots AS s WHERE {_OWN} {_order(sort, ascending)} LIMIT $2 OFFSET $3) AS s, c
 UNION ALL
-SELECT {COLUMNS}, c.total FROM c, LATERAL (
+SELECT {COLUMNS}, c.own + c.general FROM c, LATERAL (
     SELECT * FROM snapshots AS s WHERE s.general {_order(sort, ascending, unique=False)} {_FILL}) AS s"""
 
 
@@ -169,16 +169,14 @@ def _matching(
     keys = ", ".join(f"s.{column}" for column, _ in _keys(sort, ascending) if column != "id")
     counted = f"""
 WITH m AS MATERIALIZED (SELECT s.id, {keys} FROM snapshots AS s WHERE {found})
-, c AS MATERIALIZED (
-    SELECT own, own + general AS total FROM (
-        SELECT (SELECT count(*) FROM m), (SELECT count(*) FROM snapshots AS s WHERE s.general AND {matches})
-    ) AS t (own, general))"""
+, c (own, general) AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM m), (SELECT count(*) FROM snapshots AS s WHERE s.general AND {matches}))"""
     page = f"""{counted}
-(SELECT {COLUMNS}, c.total FROM (
+(SELECT {COLUMNS}, c.own + c.general FROM (
     SELECT s.id FROM m AS s {_order(sort, ascending)} LIMIT $2 OFFSET $3) AS k
     JOIN snapshots AS s ON s.id = k.id, c {_order(sort, ascending)})
 UNION ALL
-SELECT {COLUMNS}, c.total FROM c, LATERAL (
+SELECT {COLUMNS}, c.own + c.general FROM c, LATERAL (
     SELECT * FROM snapshots AS s WHERE s.general AND {matches}
     {_order(sort, ascending, unique=False)} {_FILL}) AS s"""
-    return page, f"{counted} SELECT total + 0 * $2::int + 0 * $3::bigint FROM c"
+    return page, f"{counted} SELECT own + general + 0 * $2::int + 0 * $3::bigint FROM c"
