@@ -78,12 +78,12 @@ async def announce(session: AsyncSession, event: Any, *, organization_id: object
 def encode(event: Any) -> tuple[str, str, str]:
     """Return (type, payload, origin) of an event, for statements that write the row themselves."""
     payload = _encode(event).decode()
-    return _type_of(type(event)), payload, _encode(current_origin.get()).decode()
+    return _type_of(type(event).__name__), payload, _encode(current_origin.get()).decode()
 
 
 @cache
-def _type_of(event: type) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
+def _type_of(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 class Feed:

@@ -78,6 +78,10 @@ class World:
         async with self.database.sessions.begin() as session:
             return await removals.erase(session)
 
+    async def erase_all(self) -> None:
+        while await self.erase():
+            pass
+
     async def work(self, digest: str = DIGEST) -> None:
         """Finish everything that is due."""
         while (claim := await self.claim()) is not None:
@@ -177,7 +181,7 @@ async def refused(reason: str, code: grpc.StatusCode | None = None) -> AsyncIter
 @asynccontextmanager
 async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[World]:
     """Serve snapshots over the database, beside a fake orgs."""
-    orgs = FakeOrgs()
+    orgs = FakeOrgs()  # type: ignore[abstract]  # it plays only the part that a neighbour sees
     neighbour = Server("orgs", Verifier(keyring.trust()))
     neighbour.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, orgs)
     neighbour.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, orgs)
