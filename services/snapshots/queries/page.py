@@ -39,6 +39,12 @@ class Wanted:
     source_sandbox_id: str
 
 
+def is_costly(wanted: Wanted) -> bool:
+    """Tell whether a page is searched for or far from the start."""
+    filtered = wanted.name_contains or wanted.source_sandbox_id
+    return bool(filtered) or wanted.skip + wanted.limit > _SHALLOW
+
+
 class Pages:
     """Reads pages: the usual ones by one pool, by another and smaller one those that cost more."""
 
@@ -50,7 +56,7 @@ class Pages:
         """Return the rows of the page and how many rows all pages have."""
         if wanted.name_contains or wanted.source_sandbox_id:
             return await self._filtered(organization_id, wanted)
-        if wanted.skip + wanted.limit > _SHALLOW:
+        if is_costly(wanted):
             return await self._deep(organization_id, wanted)
         statement = _plain(wanted.sort, wanted.ascending)
         rows = await self._hot.fetch(statement, organization_id, wanted.limit, wanted.skip)
