@@ -20,6 +20,7 @@ class Wire:
     open: asyncio.Event = field(default_factory=asyncio.Event)
     # Connections wait here while they are held.
     held: asyncio.Event = field(default_factory=asyncio.Event)
+    connections: set["asyncio.Task[None]"] = field(default_factory=set)
 
     def blobs_asked(self) -> list[str]:
         return [path.rpartition("/")[2] for path in self.asked if "/blobs/" in path]
@@ -45,7 +46,7 @@ class Wire:
 async def wire_to(host: str) -> AsyncIterator[Wire]:
     wire = Wire()
     wire.open.set()
-    running: set[asyncio.Task[None]] = set()
+    running = wire.connections
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -74,7 +75,7 @@ async def wire_to(host: str) -> AsyncIterator[Wire]:
             writer.close()
 
     server = await asyncio.start_server(carry, "127.0.0.1", 0)
-    wire.host = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    wire.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield wire
     finally:
