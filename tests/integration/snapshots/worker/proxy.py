@@ -16,11 +16,11 @@ class Wire:
 
     host: str = ""
     pace: float = 0.0
+    carried: int = 0
     asked: list[str] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     # Connections wait here while they are held.
     held: asyncio.Event = field(default_factory=asyncio.Event)
-    connections: set["asyncio.Task[None]"] = field(default_factory=set)
 
     def blobs_asked(self) -> list[str]:
         return [path.rpartition("/")[2] for path in self.asked if "/blobs/" in path]
@@ -38,6 +38,7 @@ class Wire:
                 await self.open.wait()
             if self.pace:
                 await asyncio.sleep(len(data) / self.pace)
+            self.carried += len(data)
             sink.write(data)
             await sink.drain()
 
@@ -46,7 +47,7 @@ class Wire:
 async def wire_to(host: str) -> AsyncIterator[Wire]:
     wire = Wire()
     wire.open.set()
-    running = wire.connections
+    running: set[asyncio.Task[None]] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -15,11 +15,11 @@ from tests.registry import Registry
 
 
 async def _on_its_way(house: House, wire: Wire, mine: Organization, name: str) -> UUID:
-    wire.pace = 100_000
+    wire.pace = 4_000_000
     snapshot = await mine.create(f"{wire.host}/{name}:1")
 
     async def downloading() -> bool:
-        return any(pull.bytes_done for pull in await house.pulls())
+        return any(pull.bytes_done > 2_500_000 for pull in await house.pulls())
 
     await house.until(downloading)
     return snapshot
@@ -27,7 +27,7 @@ async def _on_its_way(house: House, wire: Wire, mine: Organization, name: str) -
 
 @pytest.mark.parametrize("how", ["delete", "deactivate"])
 async def test_who_wanted_it_leaves(house: House, wire: Wire, registry: Registry, how: str) -> None:
-    registry.push("big", "1", image((2_000_000,), seed=51))
+    registry.push("big", "1", image((8_000_000,), seed=51))
     mine = house.organization()
     async with house.worker(wire.host) as worker:
         snapshot = await _on_its_way(house, wire, mine, "big")
@@ -43,7 +43,7 @@ async def test_who_wanted_it_leaves(house: House, wire: Wire, registry: Registry
 
 
 async def test_others_who_want_it_keep_it(house: House, wire: Wire, registry: Registry) -> None:
-    registry.push("shared", "1", image((300_000,), seed=52))
+    registry.push("shared", "1", image((8_000_000,), seed=52))
     mine = house.organization()
     async with house.worker(wire.host) as worker:
         first = await mine.create(f"{wire.host}/shared:1")
@@ -57,15 +57,16 @@ async def test_others_who_want_it_keep_it(house: House, wire: Wire, registry: Re
 async def test_asked_for_again_it_goes_on_where_it_was(
     house: House, wire: Wire, registry: Registry
 ) -> None:
-    made = image((2_000_000,), seed=53)
+    made = image((8_000_000,), seed=53)
     registry.push("again", "1", made)
     mine = house.organization()
     async with house.worker(wire.host) as worker:
         snapshot = await _on_its_way(house, wire, mine, "again")
         await mine.delete(snapshot)
         await _quiet(house)
-        wire.pace = 0
+        wire.pace, wire.carried = 0, 0
         await mine.until(await mine.create(f"{wire.host}/again:1"), "active")
+        assert wire.carried < made.size - 1_000_000
         await house.check_at_rest(worker)
 
 
