@@ -1,4 +1,4 @@
-"""python -m services.snapshots serve | migrate"""
+"""python -m services.snapshots serve | work | migrate"""
 
 import asyncio
 import sys
@@ -138,17 +138,29 @@ def _migrate() -> None:
     upgrade("services.snapshots", settings.database_url.get_secret_value())
 
 
+def _work() -> None:
+    # What a worker needs, a server does not.
+    from services.snapshots.worker.process import work
+    from services.snapshots.worker.settings import WorkerSettings
+
+    settings = WorkerSettings()  # type: ignore[call-arg]  # read from the environment
+    run(lambda stop: work(settings, stop))
+
+
 def main() -> None:
     match sys.argv[1:]:
         case ["serve"]:
             configure("snapshots")
             settings = Settings()  # type: ignore[call-arg]  # read from the environment
             run(lambda stop: serve(settings, stop))
+        case ["work"]:
+            configure("snapshots worker")
+            _work()
         case ["migrate"]:
             configure("snapshots migrate")
             _migrate()
         case _:
-            sys.exit("usage: python -m services.snapshots serve | migrate")
+            sys.exit("usage: python -m services.snapshots serve | work | migrate")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 # However well the pushes work, nothing older than this is believed.
 _BELIEVED_SECONDS = 30.0
 _REMEMBERED = 10_000
+# The contracts that a channel to orgs is for.
+SERVICES = (pb, feed_pb)
 _DROPPED_BY = ("organization_changed", "organization_deleted")
 
 
@@ -104,6 +106,7 @@ def _limits_from_proto(answer: pb.GetLimitsResponse) -> Limits:
     ends = answer.suspension.HasField("until_time")
     return Limits(
         snapshot_quota=limits.snapshot_quota,
+        max_snapshot_size=limits.max_snapshot_size,
         maxima=_maxima(limits),
         default_region_id=answer.default_region_id,
         regions={r.region_id: _region(r) for r in answer.regions},

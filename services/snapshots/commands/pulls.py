@@ -133,7 +133,7 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
 
 
 async def fail_pull(
-    session: AsyncSession, claim: Claim, failure: Failure, *, size_bytes: int | None
+    session: AsyncSession, claim: Claim, failure: Failure, *, size_bytes: int | None = None
 ) -> bool:
     """End the pull: every snapshot that waited for it shows why, and the image's size if that is known.
 

@@ -35,6 +35,8 @@ class Limits:
     """Limits, regions and suspension of one organization. `suspended_until`: Unix time; None: until lifted."""
 
     snapshot_quota: int
+    # GiB
+    max_snapshot_size: int
     maxima: Maxima
     default_region_id: str
     regions: Mapping[str, Region]

@@ -96,7 +96,7 @@ async def test_a_worker_that_lost_its_lease_cannot_write(world: World, me: Membe
         assert not await pulls.progress(session, late, phase="x", done=0, total=0, lease=LEASE)
         assert not await pulls.retry_later(session, late, LEASE)
         assert await blobs.pin(session, late, [Blob(DIGEST, 1)], capacity=10) is None
-        assert not await blobs.place(session, late, DIGEST)
+        assert not await blobs.place(session, late, Blob(DIGEST, 1))
     assert (await me.get("base")).progress.attempt == 2
     assert await world.finish(heir)
 

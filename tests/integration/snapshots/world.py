@@ -59,11 +59,12 @@ class World:
     ) -> bool:
         """Do what a worker does: reserve, place, record."""
         mine = (Blob(digest, 100), Blob(digest[:-1] + "0", 23))
+        sizes = {blob.digest: blob.size for blob in mine}
         async with self.database.sessions.begin() as session:
             wanted = await blobs.pin(session, claim, mine, capacity=10**12)
         for each in wanted or ():
             async with self.database.sessions.begin() as session:
-                await blobs.place(session, claim, each)
+                await blobs.place(session, claim, Blob(each, sizes[each]))
         made = NewArtifact(
             "docker.io/library/alpine", digest, 123, list(entrypoint) or None, {}, mine, **more
         )

@@ -1,6 +1,7 @@
 """What a worker works in: a database and a store; snapshots are asked for, waited for, and held against the truth."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,14 +13,33 @@ from sqlalchemy import text
 
 from chassis.db import Database
 from chassis.listen import Wakeups
-from services.snapshots.commands.blobs import release_pull
-from services.snapshots.commands.moves import WORK, move, standing, wake_workers
-from services.snapshots.domain import CONSUMING, State
+from services.snapshots.commands import lifecycle
+from services.snapshots.commands.create import create
+from services.snapshots.domain import (
+    CONSUMING,
+    Draft,
+    Limits,
+    Maxima,
+    Region,
+    Resources,
+    State,
+    pinned,
+)
 from services.snapshots.images.http import Http, Timeouts
 from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.worker import Worker
 
+_MAXIMA = Maxima(4, 8, 10)
+LIMITS = Limits(
+    snapshot_quota=100,
+    max_snapshot_size=10,
+    maxima=_MAXIMA,
+    default_region_id="eu",
+    regions={"eu": Region(True, True, _MAXIMA)},
+    suspended=False,
+    suspended_until=None,
+)
 QUICK = Policy(lease=3.0, deadline=60.0, attempts=3, first_delay=0.02, longest_delay=0.05)
 TIMEOUTS = Timeouts(connect=5, silence=5, document=5, pace_window=5, slowest_pace=16)
 
@@ -121,7 +141,9 @@ class House:
         assert await self.pulls() == []
         await worker.garbage.sweep()
         await self.check()
-        needed = {row.digest for row in await self.rows("SELECT DISTINCT digest FROM artifact_blobs")}
+        needed = {
+            row.digest for row in await self.rows("SELECT DISTINCT digest FROM artifact_blobs")
+        }
         known = {row.digest for row in await self.rows("SELECT digest FROM blobs")}
         assert self.files() == needed == known
         assert await self.rows("SELECT * FROM garbage") == []
@@ -142,41 +164,26 @@ class Organization:
     house: House
     id: UUID
 
-    async def create(self, image: str, *, digest: str = "") -> UUID:
+    async def create(self, image: str) -> UUID:
         """Ask for a snapshot of an image, as the server does."""
-        made = uuid4()
-        bound = {"id": made, "organization": self.id, "image": image, "digest": digest}
-        async with self.house.database.sessions.begin() as session:
-            await session.execute(
-                text(
-                    "INSERT INTO pulls (id, organization_id, image_ref, digest)"
-                    " VALUES (:pull, :organization, :image, :digest) ON CONFLICT DO NOTHING"
-                ),
-                {**bound, "pull": uuid4()},
-            )
-            await session.execute(
-                text(
-                    "INSERT INTO snapshots (id, organization_id, name, image_ref, state, cpu, gpu, memory, disk,"
-                    " region_ids, pull_id) SELECT :id, :organization, :name, :image, 'pending', 1, 0, 1, 3, '{us}', id"
-                    " FROM pulls WHERE organization_id = :organization AND image_ref = :image AND digest = :digest"
-                ),
-                {**bound, "name": f"s-{made}"},
-            )
-            await session.execute(
-                text(
-                    "INSERT INTO usage VALUES (:organization, 1, 1, 100) ON CONFLICT (organization_id)"
-                    " DO UPDATE SET used = usage.used + 1, total = usage.total + 1"
-                ),
-                bound,
-            )
-            await wake_workers(session)
+        digest, resources = pinned(image), Resources(1, 0, 1, 3)
+        draft = Draft(f"s-{uuid4()}", image, digest, None, resources, "eu")
+        async with self.house.database.pool.acquire() as connection:
+            made, _ = await create(connection, self.id, draft, quota=100)
+            await connection.execute("SELECT pg_notify('outbox', ''), pg_notify('work', '')")
         return made
 
     async def deactivate(self, snapshot: UUID) -> None:
-        await self._leave(snapshot, State.INACTIVE)
+        async with self.house.database.sessions.begin() as session:
+            await lifecycle.deactivate(session, self.id, str(snapshot))
+
+    async def activate(self, snapshot: UUID) -> None:
+        async with self.house.database.sessions.begin() as session:
+            await lifecycle.activate(session, self.id, str(snapshot), LIMITS, time.time())
 
     async def delete(self, snapshot: UUID) -> None:
-        await self._leave(snapshot, State.REMOVING)
+        async with self.house.database.sessions.begin() as session:
+            await lifecycle.delete(session, self.id, str(snapshot))
 
     async def state(self, snapshot: UUID) -> str:
         rows = await self.house.rows("SELECT state FROM snapshots WHERE id = :id", id=snapshot)
@@ -198,28 +205,3 @@ class Organization:
         assert row.error_reason
         assert row.error_remedy.endswith(".")
         return row
-
-    async def _leave(self, snapshot: UUID, to: State) -> None:
-        async with self.house.database.sessions.begin() as session:
-            pull = await session.scalar(
-                text(
-                    "SELECT p.id FROM pulls AS p JOIN snapshots AS s ON s.pull_id = p.id WHERE s.id = :id FOR UPDATE OF p"
-                ),
-                {"id": snapshot},
-            )
-            row = (
-                await session.execute(
-                    text("SELECT id, state, generation FROM snapshots WHERE id = :id FOR UPDATE"),
-                    {"id": snapshot},
-                )
-            ).one()
-            await move(session, self.id, [standing(row)], to, pull_id=None)
-            others = await session.scalar(
-                text("SELECT count(*) FROM snapshots WHERE pull_id = :id"), {"id": pull}
-            )
-            if pull is not None and not others:
-                await release_pull(session, pull)
-            await wake_workers(session)
-
-
-__all__ = ["QUICK", "TIMEOUTS", "WORK", "House", "Organization"]

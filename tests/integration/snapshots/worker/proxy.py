@@ -16,6 +16,7 @@ class Wire:
 
     host: str = ""
     pace: float = 0.0
+    carried: int = 0
     asked: list[str] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     # Connections wait here while they are held.
@@ -37,6 +38,7 @@ class Wire:
                 await self.open.wait()
             if self.pace:
                 await asyncio.sleep(len(data) / self.pace)
+            self.carried += len(data)
             sink.write(data)
             await sink.drain()
 
@@ -74,7 +76,7 @@ async def wire_to(host: str) -> AsyncIterator[Wire]:
             writer.close()
 
     server = await asyncio.start_server(carry, "127.0.0.1", 0)
-    wire.host = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    wire.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield wire
     finally:

@@ -32,7 +32,9 @@ async def test_states_are_announced_in_their_order(house: House, registry: Regis
     mine = house.organization()
     async with house.worker(registry.host):
         await mine.until(await mine.create(f"{registry.host}/order:1"), "active")
-    events = await house.rows("SELECT payload FROM outbox ORDER BY id")
+    events = await house.rows(
+        "SELECT payload FROM outbox WHERE type = 'snapshot_state_changed' ORDER BY id"
+    )
     assert [(e.payload["old_state"], e.payload["new_state"]) for e in events] == [
         ("pending", "pulling"),
         ("pulling", "active"),
@@ -120,15 +122,23 @@ async def test_an_index_is_remembered_by_its_digest(
     assert names == {digest, made.manifest.digest}
 
 
-async def test_a_given_digest_comes_whatever_the_tag_names_today(
+async def test_what_left_the_store_comes_again_by_its_digest_whatever_the_tag_names_today(
     house: House, wire: Wire, registry: Registry
 ) -> None:
     old = registry.push("moved", "1", image(seed=18))
-    registry.push("moved", "1", image(seed=19))
     mine = house.organization()
-    async with house.worker(wire.host):
-        row = await mine.until(await mine.create(f"{wire.host}/moved:1", digest=old), "active")
-    assert row.ref == f"{wire.host}/moved@{old}"
+    async with house.worker(wire.host) as worker:
+        snapshot = await mine.create(f"{wire.host}/moved:1")
+        await mine.until(snapshot, "active")
+        registry.push("moved", "1", image(seed=19))
+        await house.store.remove(image(seed=18).layers[0].digest)
+        await worker.garbage.sweep()
+        assert await mine.state(snapshot) == "inactive"
+        await house.check()
+        await mine.activate(snapshot)
+        row = await mine.until(snapshot, "active")
+        assert row.ref == f"{wire.host}/moved@{old}"
+        await house.check_at_rest(worker)
 
 
 async def test_progress_can_be_seen_and_comes_no_finer_than_needed(
