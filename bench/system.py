@@ -30,8 +30,9 @@ class System:
 
     home: Path
     port: int
-    key: str
-    environment: dict[str, str]
+    key: str = field(repr=False)
+    supervisor: int
+    environment: dict[str, str] = field(repr=False)
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,13 +50,9 @@ class System:
         """Run the command line and return what it printed."""
         return _ratoon(self.environment, *words)
 
-    def status(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.ratoon("status", "--json"))
-        return answer
-
     def root(self) -> int:
-        """Return the supervisor's process id."""
-        return int(self.status()["pid"])
+        """Return the supervisor's process id; it outlives what it supervises."""
+        return self.supervisor
 
     def pid_of(self, command: str) -> int:
         """Return the process id of what `usage.command` calls so."""
@@ -119,7 +116,8 @@ def running(**environment: str) -> Iterator[System]:
         found = re.search(r"dtn_[0-9a-f]{64}", printed)
         if found is None:
             raise RuntimeError(f"no key in what was printed:\n{printed}")
-        system = System(home / "state", port, found[0], told)
+        status = json.loads(_ratoon(told, "status", "--json"))
+        system = System(home / "state", port, found[0], int(status["pid"]), told)
         with system.client:
             yield system
     finally:

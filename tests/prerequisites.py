@@ -88,6 +88,7 @@ def _client(name: str, lock: Path) -> None:
         "pip",
         "install",
         "--quiet",
+        "--quiet",
         "--disable-pip-version-check",
     ]
     subprocess.run(

@@ -55,7 +55,7 @@ def test_the_asynchronous_sdk_fans_out(
 def test_the_api_client(system: System, registry: Registry, small_image: Image) -> None:
     seen = _drive("api", "api.py", system, registry)
     assert seen["config"] is True
-    assert seen["health"] == "ok"
+    assert seen["health"] == 200
     assert seen["organization"] == ["Ünternehmen & Söhne", False, "us"]
     assert seen["got"]
     assert seen["members"] == ["owner"]

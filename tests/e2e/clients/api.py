@@ -13,7 +13,7 @@ seen: dict[str, object] = {}
 
 config = api.ConfigApi(client).config_controller_get_config()
 seen["config"] = config.oidc.client_id is not None and config.maintanance_mode is False
-seen["health"] = api.HealthApi(client).health_controller_live().status
+seen["health"] = api.HealthApi(client).health_controller_live_with_http_info().status_code
 
 organizations = api.OrganizationsApi(client)
 personal = next(o for o in organizations.list_organizations() if o.personal)

@@ -5,6 +5,7 @@ import os
 
 from daytona import CreateSnapshotParams, Daytona, DaytonaConfig
 from daytona.common.errors import DaytonaError, DaytonaNotFoundError
+from daytona_api_client.exceptions import ApiException
 
 image = os.environ["IMAGE"]
 daytona = Daytona(DaytonaConfig(api_key=os.environ["KEY"], api_url=os.environ["URL"]))
@@ -25,7 +26,7 @@ except DaytonaError as error:
 again = ""
 try:
     daytona.snapshot.activate(made)
-except DaytonaError as error:
+except ApiException as error:
     again = str(error)
 daytona.snapshot.delete("sdk/unknown")
 daytona.snapshot.delete(made)
