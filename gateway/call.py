@@ -53,8 +53,10 @@ class Call(Request):
     @property
     def idempotency_key(self) -> str:
         """The client's Idempotency-Key; empty without one."""
-        sent = self.visit.incoming.get(b"idempotency-key", b"")
-        if sent and not _IDEMPOTENCY_KEY.fullmatch(sent):
+        sent = self.visit.incoming.get(b"idempotency-key")
+        if sent is None:
+            return ""
+        if not _IDEMPOTENCY_KEY.fullmatch(sent):
             message = "Idempotency-Key: 1 to 255 visible ASCII characters"
             raise Problem(400, "IDEMPOTENCY_KEY_INVALID", message)
         return sent.decode()

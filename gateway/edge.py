@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 Send = Callable[[Any], Awaitable[None]]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 SLOW_SECONDS = 1.0
+# What is not offered is no failure of ours.
+_FAILURES = frozenset({500, 503, 504})
 _SOCKET_IO = "/api/socket.io"
 
 
@@ -91,7 +93,7 @@ class Edge:
     def _record(self, visit: Visit, scope: Any) -> None:
         seconds = time.perf_counter() - visit.started
         self._numbers.record(visit.operation, visit.status, seconds)
-        if self._gateway.access_log or visit.status >= 500 or seconds > SLOW_SECONDS:
+        if self._gateway.access_log or visit.status in _FAILURES or seconds > SLOW_SECONDS:
             self._log(visit, scope, seconds)
 
     def _log(self, visit: Visit, scope: Any, seconds: float) -> None:

@@ -61,6 +61,11 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of number: 2.0 is an integer, 2.5 is left for the type to refuse."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _moment(value: Any) -> Any:
     """Read a date from its text; anything but a text is left for the type to refuse."""
     if not isinstance(value, str):
@@ -75,4 +80,4 @@ def _moment(value: Any) -> Any:
 Text = Annotated[str, StringConstraints(max_length=1_024), AfterValidator(_without_nul)]
 LongText = Annotated[str, StringConstraints(max_length=262_144), AfterValidator(_without_nul)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Amount = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Amount = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**31 - 1)]
