@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Any, TypeVar
 
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +15,7 @@ from gateway.auth import Presented
 from gateway.call import Call
 from gateway.clients import AUTH, ORGS, SNAPSHOTS
 from gateway.errors import answer, problem_of
+from gateway.paths import PREFIX
 from gateway.visit import SCOPE_KEY, Visit
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,13 @@ def guarded(rule: Rule | str) -> Callable[[_Handler], _Handler]:
         return handler
 
     return mark
+
+
+def router(path: str, *tags: str | Enum) -> APIRouter:
+    """Return a router of guarded operations; a body that does not say its type is taken as JSON."""
+    return APIRouter(
+        prefix=PREFIX + path, tags=list(tags), route_class=AccessRoute, strict_content_type=False
+    )
 
 
 def rule_of(endpoint: Callable[..., Any]) -> Rule:

@@ -19,8 +19,8 @@ from gateway.edge import Asgi, Edge
 from gateway.errors import Problem
 from gateway.fairness import Turns
 from gateway.limits import AuthenticatedLimit, FailedAuthLimit
-from gateway.links import PREFIX
 from gateway.openapi import document
+from gateway.paths import PREFIX
 from gateway.routes import api_keys, installation, organizations, regions, snapshots, users
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
@@ -62,11 +62,10 @@ def application(version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        strict_content_type=False,
     )
     for module in (snapshots, api_keys, organizations, users, regions, installation):
         # As they are: including a router would wrap each of its routes once more.
-        app.router.routes += module.router.routes
+        app.router.routes += module.operations.routes
     described = document(app)
     app.router.routes += [
         Route(f"{PREFIX}/openapi.json", _constant(described, "application/json"), methods=["GET"]),

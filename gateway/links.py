@@ -3,8 +3,7 @@
 from urllib.parse import quote
 
 from gateway.call import Call
-
-PREFIX = "/api"
+from gateway.paths import PREFIX
 
 
 def own_url(call: Call, segments: tuple[str, ...]) -> str:

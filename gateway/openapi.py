@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from chassis.grpc.access import Rule
 from gateway.access import rule_of
-from gateway.links import PREFIX
+from gateway.paths import PREFIX
 
 _ORGANIZATION = {
     "name": "X-Daytona-Organization-ID",

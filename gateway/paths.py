@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
+PREFIX = "/api"
 # Stands for an encoded slash while routes are matched. No decoded path holds a lone surrogate.
 _SLASH = "\udc2f"
 

@@ -1,11 +1,10 @@
 """/api-keys: REST in front of ApiKeyService."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from chassis.grpc.access import Rule
-from gateway.access import AccessRoute, guarded
+from gateway.access import guarded, router
 from gateway.call import Call
-from gateway.links import PREFIX
 from gateway.paths import Segment
 from gateway.schemas.api_keys import (
     ApiKeyList,
@@ -18,12 +17,12 @@ from gateway.schemas.base import encoded, json
 from gateway.schemas.errors import errors
 from ratoon.auth.v1 import api_key_service_pb2 as pb
 
-router = APIRouter(prefix=f"{PREFIX}/api-keys", tags=["api-keys"], route_class=AccessRoute)
+operations = router("/api-keys", "api-keys")
 # Behind this one there is no RPC: what was answered when the key was authenticated says it all.
 ANY_KEY = Rule(False, frozenset({"api_key"}), "", "", "", False, False, frozenset())
 
 
-@router.get(
+@operations.get(
     "/current",
     operation_id="getCurrentApiKey",
     summary="Get the key that this request is made with",
@@ -40,7 +39,7 @@ async def get_current_api_key(call: Call) -> Response:
     return Response(established.current_key, media_type="application/json")
 
 
-@router.get(
+@operations.get(
     "",
     operation_id="listApiKeys",
     summary="List keys of the organization",
@@ -56,7 +55,7 @@ async def list_api_keys(call: Call) -> Response:
         return json([key_from_proto(k) for k in answer.api_keys])
 
 
-@router.post(
+@operations.post(
     "",
     operation_id="createApiKey",
     summary="Create a key; its secret is in the answer and nowhere else",
@@ -78,7 +77,7 @@ async def create_api_key(call: Call, body: CreateApiKey) -> ApiKeyResponse:
     return created_from_proto(answer)
 
 
-@router.get(
+@operations.get(
     "/{name:segment}",
     operation_id="getApiKey",
     summary="Get one of the caller's own keys",
@@ -92,7 +91,7 @@ async def get_api_key(call: Call, name: Segment) -> Response:
     return json(key_from_proto(answer.api_key))
 
 
-@router.delete(
+@operations.delete(
     "/{name:segment}",
     operation_id="deleteApiKey",
     summary="Delete one of the caller's own keys",
@@ -106,7 +105,7 @@ async def delete_api_key(call: Call, name: Segment) -> Response:
     return await _delete(call, name, user_id="")
 
 
-@router.delete(
+@operations.delete(
     "/{userId:segment}/{name:segment}",
     operation_id="deleteApiKeyForUser",
     summary="Delete a key of a member",

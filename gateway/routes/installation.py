@@ -1,22 +1,19 @@
 """/config and /health: what the installation says about itself."""
 
-from fastapi import APIRouter
-
 from chassis.grpc.access import Rule, ServiceRefused
-from gateway.access import PUBLIC, AccessRoute, guarded
+from gateway.access import PUBLIC, guarded, router
 from gateway.call import Call
 from gateway.errors import Problem
-from gateway.links import PREFIX
 from gateway.schemas.config import DaytonaConfiguration, Health
 from gateway.schemas.errors import errors
 
-router = APIRouter(prefix=PREFIX, route_class=AccessRoute)
+operations = router("")
 _PROBE = "health-check"
 # People's credentials are known here and refused by the operation, as 403 and not as unknown.
 ANYBODY = Rule(False, frozenset({"api_key", "oidc"}), "", "", "", False, False, frozenset({_PROBE}))
 
 
-@router.get(
+@operations.get(
     "/config",
     operation_id="ConfigController_getConfig",
     summary="Get what clients need to know before they log in",
@@ -30,7 +27,7 @@ async def get_config(call: Call) -> DaytonaConfiguration:
     return call.visit.gateway.configuration
 
 
-@router.get(
+@operations.get(
     "/health",
     operation_id="HealthController_live",
     summary="Say that the gateway lives",
@@ -43,7 +40,7 @@ async def live(call: Call) -> Health:
     return Health(status="ok")
 
 
-@router.get(
+@operations.get(
     "/health/ready",
     operation_id="HealthController_check",
     summary="Say whether every service answers",

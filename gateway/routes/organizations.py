@@ -1,10 +1,9 @@
 """/organizations: REST in front of OrganizationService and MemberService."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from gateway.access import AccessRoute, guarded
+from gateway.access import guarded, router
 from gateway.call import Call
-from gateway.links import PREFIX
 from gateway.paths import Segment
 from gateway.schemas.base import json
 from gateway.schemas.errors import errors
@@ -18,12 +17,10 @@ from gateway.schemas.organizations import (
 from ratoon.orgs.v1 import member_service_pb2
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 
-router = APIRouter(
-    prefix=f"{PREFIX}/organizations", tags=["organizations"], route_class=AccessRoute
-)
+operations = router("/organizations", "organizations")
 
 
-@router.get(
+@operations.get(
     "",
     operation_id="listOrganizations",
     summary="List the caller's organizations",
@@ -39,7 +36,7 @@ async def list_organizations(call: Call) -> Response:
         return json([gateway.shown.organization(o) for o in answer.organizations])
 
 
-@router.post(
+@operations.post(
     "",
     operation_id="createOrganization",
     summary="Create an organization; the caller is its owner",
@@ -60,7 +57,7 @@ async def create_organization(call: Call, body: CreateOrganization) -> Response:
     return response
 
 
-@router.get(
+@operations.get(
     "/{organizationId:segment}",
     operation_id="getOrganization",
     summary="Get an organization",
@@ -74,7 +71,7 @@ async def get_organization(call: Call, organizationId: Segment) -> Response:
     return json(call.visit.gateway.shown.organization(answer.organization))
 
 
-@router.delete(
+@operations.delete(
     "/{organizationId:segment}",
     operation_id="deleteOrganization",
     summary="Delete an organization",
@@ -90,7 +87,7 @@ async def delete_organization(call: Call, organizationId: Segment) -> Response:
     return Response(status_code=204)
 
 
-@router.patch(
+@operations.patch(
     "/{organizationId:segment}/default-region",
     operation_id="setOrganizationDefaultRegion",
     summary="Choose the default region",
@@ -112,7 +109,7 @@ async def set_organization_default_region(
     return Response(status_code=204)
 
 
-@router.post(
+@operations.post(
     "/{organizationId:segment}/leave",
     operation_id="leaveOrganization",
     summary="End the caller's own membership",
@@ -128,7 +125,7 @@ async def leave_organization(call: Call, organizationId: Segment) -> Response:
     return Response(status_code=204)
 
 
-@router.get(
+@operations.get(
     "/{organizationId:segment}/users",
     operation_id="listOrganizationMembers",
     summary="List the members of an organization",

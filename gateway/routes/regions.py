@@ -1,18 +1,15 @@
 """/regions and /shared-regions: REST in front of RegionService."""
 
-from fastapi import APIRouter
-
-from gateway.access import AccessRoute, guarded
+from gateway.access import guarded, router
 from gateway.call import Call
-from gateway.links import PREFIX
 from gateway.schemas.errors import errors
 from gateway.schemas.regions import Region, region_from_proto
 from ratoon.orgs.v1 import region_service_pb2 as pb
 
-router = APIRouter(prefix=PREFIX, route_class=AccessRoute)
+operations = router("")
 
 
-@router.get(
+@operations.get(
     "/regions",
     operation_id="listAvailableRegions",
     summary="List the regions that the organization may use",
@@ -27,7 +24,7 @@ async def list_available_regions(call: Call) -> list[Region]:
     return [region_from_proto(r) for r in answer.regions]
 
 
-@router.get(
+@operations.get(
     "/shared-regions",
     operation_id="listSharedRegions",
     summary="List the regions that are everybody's",

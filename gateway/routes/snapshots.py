@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import grpc
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from starlette.responses import StreamingResponse
 
-from gateway.access import AccessRoute, guarded
+from gateway.access import guarded, router
 from gateway.call import Call
-from gateway.links import PREFIX, own_url
+from gateway.links import own_url
 from gateway.paths import Segment
 from gateway.schemas.base import json
 from gateway.schemas.errors import errors
@@ -23,7 +23,7 @@ from gateway.schemas.snapshots import (
 )
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 
-router = APIRouter(prefix=f"{PREFIX}/snapshots", tags=["snapshots"], route_class=AccessRoute)
+operations = router("/snapshots", "snapshots")
 _SORTS = {
     "name": pb.SNAPSHOT_SORT_NAME,
     "state": pb.SNAPSHOT_SORT_STATE,
@@ -36,7 +36,7 @@ _LOG: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
+@operations.get(
     "/{id:segment}",
     operation_id="getSnapshot",
     summary="Get a snapshot by its id or name",
@@ -52,7 +52,7 @@ async def get_snapshot(call: Call, id: Segment) -> Response:
     return json(snapshot_json(answer.snapshot))
 
 
-@router.get(
+@operations.get(
     "",
     operation_id="getAllSnapshots",
     summary="List snapshots, page by page",
@@ -86,7 +86,7 @@ async def get_all_snapshots(
         return json(Page(items, total, page, -(-total // limit)))
 
 
-@router.post(
+@operations.post(
     "",
     operation_id="createSnapshot",
     summary="Create a snapshot",
@@ -115,7 +115,7 @@ async def create_snapshot(call: Call, body: CreateSnapshot) -> Response:
     return json(snapshot_json(answer.snapshot))
 
 
-@router.delete(
+@operations.delete(
     "/{id:segment}",
     operation_id="removeSnapshot",
     summary="Delete a snapshot",
@@ -133,7 +133,7 @@ async def remove_snapshot(call: Call, id: Segment) -> Response:
     return Response(status_code=200)
 
 
-@router.post(
+@operations.post(
     "/{id:segment}/activate",
     operation_id="activateSnapshot",
     summary="Bring an inactive snapshot back",
@@ -150,7 +150,7 @@ async def activate_snapshot(call: Call, id: Segment) -> Response:
     return json(snapshot_json(answer.snapshot))
 
 
-@router.post(
+@operations.post(
     "/{id:segment}/deactivate",
     operation_id="deactivateSnapshot",
     summary="Take a snapshot out of use",
@@ -168,7 +168,7 @@ async def deactivate_snapshot(call: Call, id: Segment) -> Response:
     return Response(status_code=204)
 
 
-@router.get(
+@operations.get(
     "/{id:segment}/build-logs",
     operation_id="getSnapshotBuildLogs",
     summary="Read the log of a snapshot's build",
@@ -185,7 +185,7 @@ async def get_snapshot_build_logs(call: Call, id: Segment, follow: bool = False)
     return StreamingResponse(_pieces(first, stream), media_type="application/octet-stream")
 
 
-@router.get(
+@operations.get(
     "/{id:segment}/build-logs-url",
     operation_id="getSnapshotBuildLogsUrl",
     summary="Say where the log of a snapshot's build is read",

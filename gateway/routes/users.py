@@ -1,18 +1,15 @@
 """/users: REST in front of UserService."""
 
-from fastapi import APIRouter
-
-from gateway.access import AccessRoute, guarded
+from gateway.access import guarded, router
 from gateway.call import Call
-from gateway.links import PREFIX
 from gateway.schemas.errors import errors
 from gateway.schemas.users import User, user_from_proto
 from ratoon.auth.v1 import user_service_pb2 as pb
 
-router = APIRouter(prefix=f"{PREFIX}/users", tags=["users"], route_class=AccessRoute)
+operations = router("/users", "users")
 
 
-@router.get(
+@operations.get(
     "/me",
     operation_id="getAuthenticatedUser",
     summary="Get the caller",

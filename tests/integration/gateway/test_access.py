@@ -1,6 +1,5 @@
 """Access comes first: before validation, before the body, and by the rules of the contract."""
 
-import httpx
 import pytest
 
 from tests.gateway_fakes import (

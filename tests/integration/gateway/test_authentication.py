@@ -186,8 +186,7 @@ async def test_use_that_could_not_be_reported_is_kept(fakes: Fakes, served: Serv
 async def test_an_old_answer_is_asked_for_again(fakes: Fakes, served: Served) -> None:
     """A token near its end is not kept: its caller is asked for each time."""
     known: Known = fakes.auth.known[KEY]
-    sign = fakes.auth.signer.sign
-    fakes.auth.signer.sign = lambda caller, issued: sign(caller, issued - 46)  # type: ignore[method-assign]  # a slow auth
+    fakes.auth.late = 46.0
     async with client_of(served[1], KEY) as client:
         for _ in range(2):
             assert (await client.get("/api-keys/current")).status_code == 200

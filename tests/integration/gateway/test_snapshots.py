@@ -123,8 +123,10 @@ async def test_by_default_the_first_hundred_by_last_use(
 
 @pytest.mark.parametrize(
     "query",
-    ["page=0", "page=1.5", "page=", "page=9" + "9" * 30, "limit=0", "limit=201", "limit=x"]
-    + ["sort=size", "sort=", "order=up", "name=" + "x" * 2000],
+    [
+        *("page=0", "page=1.5", "page=", "page=9" + "9" * 30, "limit=0", "limit=201", "limit=x"),
+        *("sort=size", "sort=", "order=up", "name=" + "x" * 2000),
+    ],
 )
 async def test_a_bad_query_is_refused(fakes: Fakes, client: httpx.AsyncClient, query: str) -> None:
     answer = await client.get(f"/snapshots?{query}")

@@ -1,0 +1,148 @@
+"""All services, served on real sockets behind the real door; and the gateway before them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from chassis.grpc.caller import Verifier
+from chassis.grpc.server import Server
+from gateway.__main__ import gateway_of
+from gateway.app import Gateway, create_app
+from gateway.clients import Services, Targets
+from gateway.server import App
+from gateway.settings import Settings
+from ratoon.auth.v1 import (
+    api_key_service_pb2,
+    api_key_service_pb2_grpc,
+    authentication_service_pb2,
+    authentication_service_pb2_grpc,
+    user_service_pb2,
+    user_service_pb2_grpc,
+)
+from ratoon.orgs.v1 import (
+    member_service_pb2,
+    member_service_pb2_grpc,
+    organization_service_pb2,
+    organization_service_pb2_grpc,
+    region_service_pb2,
+    region_service_pb2_grpc,
+)
+from ratoon.snapshots.v1 import (
+    snapshot_service_pb2,
+    snapshot_service_pb2_grpc,
+)
+from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers
+from tests.gateway_fakes.orgs import FakeOrganizations
+from tests.gateway_fakes.snapshots import FakeSnapshots
+from tests.identities import Keyring
+
+
+class Fakes:
+    """All services, served; and the gateway before them."""
+
+    def __init__(self, keyring: Keyring, folder: Path) -> None:
+        self.keyring = keyring
+        self.folder = folder
+        self.auth = FakeAuth(keyring)
+        self.api_keys = FakeApiKeys()
+        self.users = FakeUsers()  # type: ignore[abstract]  # the gateway asks nothing else of it
+        self.orgs = FakeOrganizations()  # type: ignore[abstract]  # as above
+        self.snapshots = FakeSnapshots()
+        self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
+        self.running: dict[str, grpc.aio.Server] = {}
+
+    def target(self, name: str) -> str:
+        return f"unix:{self.folder}/{name}"
+
+    async def start(self) -> None:
+        for name in self.verifiers:
+            await self.start_one(name)
+
+    async def start_one(self, name: str) -> None:
+        server = Server(name, self.verifiers[name])
+        for module, add, servicer in self._served()[name]:
+            server.add(module, add, servicer)
+        self.running[name] = await server.start(self.target(name))
+
+    async def stop(self) -> None:
+        for name in list(self.running):
+            await self.stop_one(name)
+
+    async def stop_one(self, name: str) -> None:
+        await self.running.pop(name).stop(None)
+
+    def settings(self, **changes: Any) -> Settings:
+        told: dict[str, Any] = {
+            "identity_file": str(self.keyring.folder / "identity-gateway.pem"),
+            **{f"{name}_target": self.target(name) for name in self.verifiers},
+        }
+        return Settings.model_construct(**_defaults() | told | changes)
+
+    @asynccontextmanager
+    async def gateway(self, **changes: Any) -> AsyncIterator[tuple[Gateway, App]]:
+        """Open the gateway; what it shares may be replaced by name, its settings begin with `set_`."""
+        set_ = {k.removeprefix("set_"): v for k, v in changes.items() if k.startswith("set_")}
+        rest = {k: v for k, v in changes.items() if not k.startswith("set_")}
+        settings = self.settings(**set_)
+        services = Services(
+            Targets(settings.auth_target, settings.orgs_target, settings.snapshots_target)
+        )
+        made = gateway_of(settings, services, self.keyring.identity("gateway"))
+        gateway = replace(made, **rest)
+        yield gateway, create_app(gateway, settings.cors_origins)
+        await services.close()
+
+    def _served(self) -> dict[str, list[tuple[Any, Any, Any]]]:
+        return {
+            "auth": [
+                (
+                    authentication_service_pb2,
+                    authentication_service_pb2_grpc.add_AuthenticationServiceServicer_to_server,
+                    self.auth,
+                ),
+                (
+                    api_key_service_pb2,
+                    api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
+                    self.api_keys,
+                ),
+                (
+                    user_service_pb2,
+                    user_service_pb2_grpc.add_UserServiceServicer_to_server,
+                    self.users,
+                ),
+            ],
+            "orgs": [
+                (
+                    organization_service_pb2,
+                    organization_service_pb2_grpc.add_OrganizationServiceServicer_to_server,
+                    self.orgs,
+                ),
+                (
+                    member_service_pb2,
+                    member_service_pb2_grpc.add_MemberServiceServicer_to_server,
+                    self.orgs,
+                ),
+                (
+                    region_service_pb2,
+                    region_service_pb2_grpc.add_RegionServiceServicer_to_server,
+                    self.orgs,
+                ),
+            ],
+            "snapshots": [
+                (
+                    snapshot_service_pb2,
+                    snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server,
+                    self.snapshots,
+                ),
+            ],
+        }
+
+
+def _defaults() -> dict[str, Any]:
+    """Return the settings' defaults, so that the environment of the tests says nothing."""
+    fields = Settings.model_fields.items()
+    return {name: info.default for name, info in fields if not info.is_required()}
