@@ -9,7 +9,7 @@ import pytest
 from tests.gateway_fakes import KEY, Fakes
 from tests.integration.gateway.conftest import Served, client_of
 
-FIVE = {"path", "timestamp", "statusCode", "error", "message", "code", "source"}
+SHAPE = {"path", "timestamp", "statusCode", "error", "message", "code", "source"}
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,12 @@ FIVE = {"path", "timestamp", "statusCode", "error", "message", "code", "source"}
         b'{"name": "a"} trailing',
     ],
 )
-@pytest.mark.parametrize("content_type", ["application/json", "", "text/plain"])
-async def test_a_bad_body_is_refused(
-    fakes: Fakes, client: httpx.AsyncClient, body: bytes, content_type: str
-) -> None:
-    answer = await client.post(
-        "/snapshots", content=body, headers={"content-type": content_type} if content_type else {}
-    )
-    assert answer.status_code == 400, answer.text
-    assert set(answer.json()) == FIVE
-    assert answer.json()["message"]
+async def test_a_bad_body_is_refused(fakes: Fakes, client: httpx.AsyncClient, body: bytes) -> None:
+    for headers in ({}, {"content-type": "application/json"}, {"content-type": "text/plain"}):
+        answer = await client.post("/snapshots", content=body, headers=headers)
+        assert answer.status_code == 400, answer.text
+        assert set(answer.json()) == SHAPE
+        assert answer.json()["message"]
     assert fakes.snapshots.calls.names() == []
 
 

@@ -1,0 +1,59 @@
+"""Who may call what is said once, in the contract, for everything that can be called."""
+
+import pytest
+from fastapi.routing import APIRoute
+
+from chassis.grpc.access import Rule
+from gateway.access import RULES, router, rule_of
+from gateway.app import application
+from gateway.clients import AUTH, ORGS, SNAPSHOTS
+from ratoon.events.v1 import event_feed_service_pb2
+
+METHODS = {
+    f"/{service.full_name}/{method.name}"
+    for file in (*AUTH, *ORGS, *SNAPSHOTS)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+ROUTES = {
+    route.operation_id or "": route
+    for route in application("1").routes
+    if isinstance(route, APIRoute)
+}
+# Operations with a rule of their own, because no RPC is behind them.
+WITHOUT_RPC = {
+    "getCurrentApiKey",
+    "ConfigController_getConfig",
+    "HealthController_live",
+    "HealthController_check",
+}
+PUBLIC = {"listSharedRegions", "ConfigController_getConfig", "HealthController_live"}
+
+
+def test_every_rpc_has_a_rule() -> None:
+    assert set(RULES) == METHODS
+    services = event_feed_service_pb2.DESCRIPTOR.services_by_name
+    assert services["EventFeedService"].methods[0].GetOptions().Extensions
+
+
+@pytest.mark.parametrize("name", sorted(ROUTES))
+def test_every_operation_is_guarded_by_the_rule_of_its_rpc(name: str) -> None:
+    rule = rule_of(ROUTES[name].endpoint)
+    assert (rule in RULES.values()) or name in WITHOUT_RPC
+    assert rule.public == (name in PUBLIC)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_a_rule_lets_somebody_in_and_not_everybody(rule: Rule) -> None:
+    assert rule.public or rule.credentials
+    assert not (rule.public and rule.credentials)
+    assert bool(rule.services) == ("service" in rule.credentials)
+    assert not (rule.permission or rule.key_permission) or rule.organization_role
+
+
+def test_an_operation_without_a_rule_cannot_be_served() -> None:
+    operations = router("/x")
+    with pytest.raises(TypeError, match="who may call"):
+
+        @operations.get("")
+        async def unguarded() -> None: ...
