@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from ratoon.auth.v1 import authentication_service_pb2 as pb
 from ratoon.auth.v1.api_key_pb2 import ApiKey
 from ratoon.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 
+log = logging.getLogger(__name__)
 _KEPT_SECONDS = 30.0
 # A call that is made with the token must still find it valid when it arrives, after retries too.
 _MARGIN_SECONDS = 15.0
@@ -184,6 +186,7 @@ def _refusal(failure: grpc.aio.AioRpcError) -> Refusal:
         return CredentialMissing("a valid credential is required")
     if reason == OrganizationForbidden.reason:
         return OrganizationForbidden(failure.details() or "the caller is not in this organization")
+    log.warning("auth gives no verdict: %s %s", failure.code().name, reason)
     return AuthUnavailable("the credential cannot be checked now; try again")
 
 

@@ -106,6 +106,8 @@ class FakeSnapshots(snapshot_service_pb2_grpc.SnapshotServiceServicer):
             raise NoBuild("it was not built")
         for data in self.logs[found.name]:
             yield snapshot_service_pb2.StreamBuildLogResponse(data=data)
+        if request.follow:
+            await self.calls.heard("follow", request, context)
 
     def _find(self, text: str) -> snapshot_pb2.Snapshot:
         for snapshot in self.snapshots:

@@ -130,6 +130,17 @@ async def test_when_the_client_goes_the_call_is_cancelled(
         assert (await client.request(method, url, json=body)).status_code == 200
 
 
+async def test_a_log_that_nobody_reads_any_more_is_not_followed(path: Path, fakes: Fakes) -> None:
+    fakes.snapshots.logs["base"] = [b"STEP 1\n"]
+    fakes.snapshots.calls.holds["follow"] = asyncio.Event()
+    async with client_at(path) as client:
+        url = "/snapshots/base/build-logs?follow=true"
+        async with client.stream("GET", url) as answer:
+            assert await anext(answer.aiter_bytes()) == b"STEP 1\n"
+            await fakes.snapshots.calls.until(lambda calls: calls.running == 1)
+    await fakes.snapshots.calls.until(lambda calls: calls.cancelled == 1)
+
+
 async def test_who_waits_for_a_turn_may_leave(path: Path, fakes: Fakes) -> None:
     hold = fakes.snapshots.calls.holds["ListSnapshots"] = asyncio.Event()
     async with client_at(path) as client:
