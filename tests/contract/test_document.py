@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from gateway import published
 from gateway.app import application
+from gateway.errors import ErrorBody
 from gateway.openapi import document
 from gateway.paths import PREFIX
 from gateway.schemas import api_keys, errors, organizations, snapshots
@@ -118,8 +119,6 @@ def test_what_is_encoded_is_what_is_documented(
 
 
 def test_the_error_body_is_what_is_documented() -> None:
-    from gateway.errors import ErrorBody
-
     names = {field.encode_name for field in msgspec.structs.fields(ErrorBody)}
     assert names == {field.alias for field in errors.Error.model_fields.values()}
 

@@ -81,9 +81,7 @@ async def test_keys_are_known_by_name(fakes: Fakes, client: httpx.AsyncClient) -
     assert fakes.api_keys.calls.last("DeleteApiKey").user_id == USER
 
 
-async def test_an_organization_suits_strict_clients(
-    fakes: Fakes, client: httpx.AsyncClient
-) -> None:
+async def test_an_organization_suits_strict_clients(client: httpx.AsyncClient) -> None:
     chosen, open_ = (await client.get("/organizations")).json()
     assert chosen["defaultRegionId"] == "us"
     assert "defaultRegionId" not in open_
@@ -93,7 +91,6 @@ async def test_an_organization_suits_strict_clients(
     assert (chosen["secretQuota"], chosen["scimEnabled"]) == (0, False)
     assert chosen["authenticatedRateLimit"] is chosen["defaultQueueTimeout"] is None
     assert "snapshotQuota" not in chosen
-    del fakes
 
 
 async def test_a_suspension_is_told(fakes: Fakes, client: httpx.AsyncClient) -> None:
