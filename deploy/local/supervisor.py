@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,10 @@ class Supervisor:
         self._note_change()
         return True
 
+    async def ready(self, *names: str) -> None:
+        """Wait until these processes are ready."""
+        await _everyone([self._keepers[name] for name in names])
+
     async def stop(self) -> None:
         """Stop everything, each after those that stand on it."""
         self.stopping.set()
@@ -117,6 +121,6 @@ class Supervisor:
                 rotate(path)
 
 
-async def _everyone(keepers: Any) -> None:
+async def _everyone(keepers: Iterable[Keeper]) -> None:
     for keeper in keepers:
         await keeper.ready.wait()

@@ -79,25 +79,28 @@ async def _run(options: Options, tell: Tell, say: Journal) -> None:
     supervisor.watch_signals()
     facts = _facts(options)
     server = await control.serve(site.runtime, lambda request: _answer(supervisor, facts, request))
+    administrator = asyncio.create_task(_administrator(supervisor, options))
     try:
         if not await supervisor.boot():
             return
-        admin = await asyncio.to_thread(
-            call_operator,
-            options.home,
-            options.environ,
-            "ensure-admin",
-            "--email",
-            options.admin_email,
-        )
+        admin = await administrator
         tell(banner.ready(facts["url"], admin["email"], admin["secret"], edge=options.edge))
         say(f"all is healthy at {facts['url']}")
         await supervisor.stopping.wait()
     finally:
+        administrator.cancel()
         await supervisor.stop()
         server.close()
         control.remove(site.runtime)
         say("all has stopped")
+
+
+async def _administrator(supervisor: Supervisor, options: Options) -> dict[str, Any]:
+    """Have auth make the administrator as soon as it can, while the rest is still coming up."""
+    await supervisor.ready("auth", "orgs")
+    return await asyncio.to_thread(
+        call_operator, options.home, options.environ, "ensure-admin", "--email", options.admin_email
+    )
 
 
 async def _prepare(options: Options) -> Site:
