@@ -20,7 +20,6 @@ from services.snapshots.convert import (
     draft_from_proto,
     fill,
     page_from_proto,
-    scalars,
     wants_build,
 )
 from services.snapshots.domain import BuilderUnavailable, BuildNotFound, Busy, Draft, Limits
@@ -77,9 +76,9 @@ class SnapshotServicer(SnapshotServiceServicer):
         progress = await progress_of(self._pool, {r[PULL_ID] for r in rows if r[PULL_ID]})
         limits = await self._limits_for(request.organization_id, rows)
         answer = pb.ListSnapshotsResponse(total_size=total)
+        add = answer.snapshots.add
         for row in rows:
-            snapshot = answer.snapshots.add(**scalars(row))
-            fill(snapshot, row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+            fill(add(), row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
         return answer
 
     async def GetSnapshot(
@@ -172,7 +171,7 @@ async def _create(
 
 def _whole(row: Row, limits: Limits | None) -> snapshot_pb2.Snapshot:
     """Return the message of one row that was read with its work."""
-    snapshot = snapshot_pb2.Snapshot(**scalars(row))
+    snapshot = snapshot_pb2.Snapshot()
     progress = tuple(row[one.PROGRESS :]) if row[one.PROGRESS] else None
     fill(snapshot, row, progress, limits)
     return snapshot
