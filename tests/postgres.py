@@ -43,6 +43,11 @@ class Cluster:
                 "--no-instructions",
             ]
         )
+        self._server = [str(binaries / "postgres"), "-D", str(data), "-k", str(self._base)]
+        self.start()
+
+    def start(self) -> None:
+        """Start the server; only after `crash` is there a need to."""
         options = {
             "listen_addresses": "",
             "fsync": "off",
@@ -55,7 +60,7 @@ class Cluster:
         flags = [f for k, v in options.items() for f in ("-c", f"{k}={v}")]
         with (self._base / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [str(binaries / "postgres"), "-D", str(data), "-k", str(self._base), *flags],
+                [*self._server, *flags],
                 cwd=self._base,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -96,6 +101,11 @@ class Cluster:
             await connection.execute(statement)
         finally:
             await connection.close()
+
+    def crash(self) -> None:
+        """Break every connection and end the server without any goodbye."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(20)
 
     def stop(self) -> None:
         # Fast: end the connections that a failed test left, instead of waiting for them.

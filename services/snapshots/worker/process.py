@@ -54,5 +54,4 @@ async def _until(stop: asyncio.Event, worker: Worker) -> None:
         running = tasks.create_task(worker.run())
         notify("READY=1")
         await stop.wait()
-        notify("STOPPING=1")
         running.cancel()

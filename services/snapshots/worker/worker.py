@@ -32,9 +32,9 @@ class Worker:
         store_limit: int | None,
     ) -> None:
         self._wakeups = wakeups
-        self.garbage = Garbage(sessions, store)
+        garbage = Garbage(sessions, store)
         room = Room(store, store_limit)
-        tools = Tools(sessions, http, store, room, self.garbage, largest_image, policy)
+        tools = Tools(sessions, http, store, room, garbage, largest_image, policy)
         self._scheduler = Scheduler(
             sessions,
             wakeups,
@@ -43,7 +43,7 @@ class Worker:
             places=places,
             policy=policy,
         )
-        self._upkeep = Upkeep(sessions, wakeups, self.garbage)
+        self._upkeep = Upkeep(sessions, wakeups, garbage)
 
     async def run(self) -> None:
         """Work for ever; cancelled, give back what is not done."""

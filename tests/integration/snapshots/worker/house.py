@@ -5,11 +5,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from chassis.listen import Wakeups
@@ -17,6 +19,7 @@ from services.snapshots.commands import lifecycle
 from services.snapshots.commands.create import create
 from services.snapshots.domain import (
     CONSUMING,
+    Busy,
     Draft,
     Limits,
     Maxima,
@@ -27,6 +30,9 @@ from services.snapshots.domain import (
 )
 from services.snapshots.images.http import Http, Timeouts
 from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.store.partials import lock_now
+from services.snapshots.worker.garbage import Garbage
+from services.snapshots.worker.outages import steadily
 from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.worker import Worker
 
@@ -54,9 +60,11 @@ class House:
     root: Path
     largest: int = 10
     store: OciLayoutStore = field(init=False)
+    garbage: Garbage = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = OciLayoutStore(self.root)
+        self.garbage = Garbage(self.database.sessions, self.store)
 
     def organization(self) -> "Organization":
         return Organization(self, uuid4())
@@ -93,8 +101,11 @@ class House:
                 assert running.cancelled() or running.exception() is None, running.exception()
 
     async def rows(self, statement: str, **bound: Any) -> list[Any]:
-        async with self.database.sessions.begin() as session:
-            return list((await session.execute(text(statement), bound)).all())
+        async def read() -> list[Any]:
+            async with self.database.sessions.begin() as session:
+                return list((await session.execute(text(statement), bound)).all())
+
+        return await steadily(read)
 
     async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
         """Wait for something to be so; looks whenever anything is announced, and now and then."""
@@ -136,10 +147,10 @@ class House:
             assert await self.store.verify(row.digest), row.digest
             assert await self.store.has(row.digest) == row.size, row.digest
 
-    async def check_at_rest(self, worker: Worker) -> None:
+    async def check_at_rest(self) -> None:
         """Assert that nothing is left over, when no work is under way and the garbage is out."""
         assert await self.pulls() == []
-        await worker.garbage.sweep()
+        await self.garbage.sweep()
         await self.check()
         needed = {
             row.digest for row in await self.rows("SELECT DISTINCT digest FROM artifact_blobs")
@@ -174,16 +185,15 @@ class Organization:
         return made
 
     async def deactivate(self, snapshot: UUID) -> None:
-        async with self.house.database.sessions.begin() as session:
-            await lifecycle.deactivate(session, self.id, str(snapshot))
+        await self._do(lambda session: lifecycle.deactivate(session, self.id, str(snapshot)))
 
     async def activate(self, snapshot: UUID) -> None:
-        async with self.house.database.sessions.begin() as session:
-            await lifecycle.activate(session, self.id, str(snapshot), LIMITS, time.time())
+        await self._do(
+            lambda session: lifecycle.activate(session, self.id, str(snapshot), LIMITS, time.time())
+        )
 
     async def delete(self, snapshot: UUID) -> None:
-        async with self.house.database.sessions.begin() as session:
-            await lifecycle.delete(session, self.id, str(snapshot))
+        await self._do(lambda session: lifecycle.delete(session, self.id, str(snapshot)))
 
     async def state(self, snapshot: UUID) -> str:
         rows = await self.house.rows("SELECT state FROM snapshots WHERE id = :id", id=snapshot)
@@ -205,3 +215,28 @@ class Organization:
         assert row.error_reason
         assert row.error_remedy.endswith(".")
         return row
+
+    async def _do(self, command: Callable[[AsyncSession], Awaitable[object]]) -> None:
+        """Do it as the server does: once more, when somebody else was faster."""
+        for _ in range(20):
+            try:
+                async with self.house.database.sessions.begin() as session:
+                    await command(session)
+            except Busy:
+                continue
+            return
+        raise AssertionError("busy for ever")
+
+
+async def idle(house: House) -> None:
+    """Wait until nobody downloads: who writes a file holds a lock on it."""
+
+    async def quiet() -> bool:
+        return all(map(_unlocked, (house.root / "partial").iterdir()))
+
+    await house.until(quiet)
+
+
+def _unlocked(path: Path) -> bool:
+    with FileIO(path, "r+") as file:
+        return lock_now(file)

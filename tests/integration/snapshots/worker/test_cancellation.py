@@ -1,15 +1,12 @@
 """Nobody wants it any more: it stops soon, and nothing of it stays."""
 
 import time
-from io import FileIO
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from services.snapshots.store.partials import lock_now
 from tests.images import image
-from tests.integration.snapshots.worker.house import House, Organization
+from tests.integration.snapshots.worker.house import House, Organization, idle
 from tests.integration.snapshots.worker.proxy import Wire
 from tests.registry import Registry
 
@@ -29,14 +26,14 @@ async def _on_its_way(house: House, wire: Wire, mine: Organization, name: str) -
 async def test_who_wanted_it_leaves(house: House, wire: Wire, registry: Registry, how: str) -> None:
     registry.push("big", "1", image((8_000_000,), seed=51))
     mine = house.organization()
-    async with house.worker(wire.host) as worker:
+    async with house.worker(wire.host):
         snapshot = await _on_its_way(house, wire, mine, "big")
         await getattr(mine, how)(snapshot)
         left = time.monotonic()
-        await _quiet(house)
+        await idle(house)
         assert time.monotonic() - left < 1.5
         await mine.until(snapshot, "gone" if how == "delete" else "inactive")
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
         assert house.files() == set()
         # What came can still be resumed, until it is stale.
         assert sum(house.partials().values()) > 0
@@ -45,13 +42,13 @@ async def test_who_wanted_it_leaves(house: House, wire: Wire, registry: Registry
 async def test_others_who_want_it_keep_it(house: House, wire: Wire, registry: Registry) -> None:
     registry.push("shared", "1", image((8_000_000,), seed=52))
     mine = house.organization()
-    async with house.worker(wire.host) as worker:
+    async with house.worker(wire.host):
         first = await mine.create(f"{wire.host}/shared:1")
         second = await _on_its_way(house, wire, mine, "shared")
         await mine.delete(first)
         wire.pace = 0
         await mine.until(second, "active")
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_asked_for_again_it_goes_on_where_it_was(
@@ -60,25 +57,11 @@ async def test_asked_for_again_it_goes_on_where_it_was(
     made = image((8_000_000,), seed=53)
     registry.push("again", "1", made)
     mine = house.organization()
-    async with house.worker(wire.host) as worker:
+    async with house.worker(wire.host):
         snapshot = await _on_its_way(house, wire, mine, "again")
         await mine.delete(snapshot)
-        await _quiet(house)
+        await idle(house)
         wire.pace, wire.carried = 0, 0
         await mine.until(await mine.create(f"{wire.host}/again:1"), "active")
         assert wire.carried < made.size - 1_000_000
-        await house.check_at_rest(worker)
-
-
-async def _quiet(house: House) -> None:
-    """Wait until nobody downloads: who writes a file holds a lock on it."""
-
-    async def idle() -> bool:
-        return all(map(_unlocked, (house.root / "partial").iterdir()))
-
-    await house.until(idle)
-
-
-def _unlocked(path: Path) -> bool:
-    with FileIO(path, "r+") as file:
-        return lock_now(file)
+        await house.check_at_rest()

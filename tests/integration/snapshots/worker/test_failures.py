@@ -20,11 +20,11 @@ from tests.registry import Registry, running_registry
 
 
 async def test_unknown_image(house: House, registry: Registry) -> None:
-    async with house.worker(registry.host) as worker:
+    async with house.worker(registry.host):
         row = await house.organization().failure(f"{registry.host}/nothing:1")
         assert row.error_code == "IMAGE_NOT_FOUND"
         assert "nothing" in row.error_reason
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_unknown_host(house: House) -> None:
@@ -57,7 +57,7 @@ async def test_an_image_larger_than_the_limit_is_not_downloaded(
     made = image(seed=32)
     registry.push("large", "1", made)
     house.largest = 0
-    async with house.worker(wire.host) as worker:
+    async with house.worker(wire.host):
         row = await house.organization().failure(f"{wire.host}/large:1")
         assert row.error_code == "IMAGE_TOO_LARGE"
         assert str(made.size) in row.error_reason
@@ -65,7 +65,7 @@ async def test_an_image_larger_than_the_limit_is_not_downloaded(
         assert row.size_bytes == made.size
         # The config tells the platform; nothing else was asked for.
         assert wire.blobs_asked() == [made.config.digest]
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
         assert house.files() == set()
 
 
@@ -88,10 +88,10 @@ async def test_damaged_content_is_never_visible(house: House, scripted: Scripted
     scripted.serve(made)
     damaged = altered(lambda body: body[:-1] + bytes([body[-1] ^ 1]))
     scripted.instead(f"/blobs/{made.layers[0].digest}", *[damaged] * 20)
-    async with house.worker(scripted.host) as worker:
+    async with house.worker(scripted.host):
         row = await house.organization().failure(f"{scripted.host}/app:1")
         assert row.error_code == "DIGEST_MISMATCH"
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
         assert house.files() == set()
 
 
@@ -100,12 +100,12 @@ async def test_a_full_store_says_so_and_takes_what_fits(house: House, registry: 
     registry.push("small", "1", small)
     registry.push("large", "1", large)
     mine = house.organization()
-    async with house.worker(registry.host, store_limit=150_000) as worker:
+    async with house.worker(registry.host, store_limit=150_000):
         row = await mine.failure(f"{registry.host}/large:1")
         assert row.error_code == "STORE_FULL"
         assert "150000" in row.error_reason
         await mine.until(await mine.create(f"{registry.host}/small:1"), "active")
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_room_that_running_pulls_will_need_is_not_given_twice(
@@ -146,10 +146,10 @@ async def test_what_passes_is_tried_again(house: House, scripted: ScriptedRegist
     scripted.serve(image(seed=41))
     scripted.instead("/manifests/1", *[Reply(503)] * 4)
     mine = house.organization()
-    async with house.worker(scripted.host) as worker:
+    async with house.worker(scripted.host):
         snapshot = await mine.create(f"{scripted.host}/app:1")
         await mine.until(snapshot, "active")
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
     assert len(scripted.asked("/manifests/1")) == 5
 
 
@@ -157,11 +157,11 @@ async def test_what_does_not_pass_is_final_after_some_attempts(
     house: House, scripted: ScriptedRegistry
 ) -> None:
     scripted.instead("/manifests/1", *[Reply(503)] * 20)
-    async with house.worker(scripted.host) as worker:
+    async with house.worker(scripted.host):
         row = await house.organization().failure(f"{scripted.host}/app:1")
         assert row.error_code == "REGISTRY_ERROR"
         assert "tried 3 times" in row.error_reason
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_a_registry_that_asks_for_patience_gets_it_up_to_the_deadline(
@@ -193,10 +193,10 @@ async def test_the_deadline_ends_a_pull_that_hangs(
     scripted.serve(made)
     scripted.instead(f"/blobs/{made.layers[1].digest}", *[stalled(1000)] * 5)
     hurried = replace(QUICK, deadline=1.0)
-    async with house.worker(scripted.host, policy=hurried) as worker:
+    async with house.worker(scripted.host, policy=hurried):
         row = await house.organization().failure(f"{scripted.host}/app:1")
         assert row.error_code == "DEADLINE_EXCEEDED"
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_a_registry_that_falls_silent_is_given_up(
@@ -207,10 +207,10 @@ async def test_a_registry_that_falls_silent_is_given_up(
     scripted.instead(f"/blobs/{made.layers[1].digest}", *[stalled(1000)] * 50)
     silence = replace(TIMEOUTS, silence=0.2)
     once = replace(QUICK, attempts=1)
-    async with house.worker(scripted.host, timeouts=silence, policy=once) as worker:
+    async with house.worker(scripted.host, timeouts=silence, policy=once):
         row = await house.organization().failure(f"{scripted.host}/app:1")
         assert row.error_code == "REGISTRY_TIMEOUT"
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_a_fault_of_ours_fails_one_pull_and_no_other(
@@ -249,7 +249,7 @@ async def test_a_false_size_registered_by_a_stranger_harms_nobody(
     scripted.serve_manifest(Content(honest.manifest.media_type, lying), "lying")
     liar, mine = house.organization(), house.organization()
     scripted.instead(f"/blobs/{honest.layers[0].digest}", _silent)
-    async with house.worker(scripted.host) as worker:
+    async with house.worker(scripted.host):
         await liar.create(f"{scripted.host}/app:lying")
 
         async def pinned() -> bool:
@@ -258,6 +258,6 @@ async def test_a_false_size_registered_by_a_stranger_harms_nobody(
         await house.until(pinned)
         snapshot = await mine.create(f"{scripted.host}/app:honest")
         await mine.until(snapshot, "active")
-        await worker.garbage.sweep()
+        await house.garbage.sweep()
         await house.check()
         assert await mine.state(snapshot) == "active"

@@ -14,7 +14,7 @@ async def test_an_image_becomes_an_active_snapshot(
     made = image(seed=11, config={"Entrypoint": ["/bin/app", "-v"], "Env": ["A=1"]})
     digest = registry.push("app", "1", made)
     mine = house.organization()
-    async with house.worker(wire.host) as worker:
+    async with house.worker(wire.host):
         snapshot = await mine.create(f"{wire.host}/app:1")
         row = await mine.until(snapshot, "active")
         assert row.ref == f"{wire.host}/app@{digest}"
@@ -23,7 +23,7 @@ async def test_an_image_becomes_an_active_snapshot(
         assert row.last_used_at is not None
         config = (await house.rows("SELECT config FROM artifacts"))[0].config
         assert config["env"] == ["A=1"]
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
         assert house.files() == {digest, *(blob.digest for blob in made.blobs)}
 
 
@@ -47,13 +47,13 @@ async def test_concurrent_requests_of_one_organization_download_once(
     made = image(seed=13)
     registry.push("once", "1", made)
     mine = house.organization()
-    async with house.worker(wire.host) as worker, house.worker(wire.host):
+    async with house.worker(wire.host), house.worker(wire.host):
         snapshots = await asyncio.gather(*(mine.create(f"{wire.host}/once:1") for _ in range(10)))
         for snapshot in snapshots:
             await mine.until(snapshot, "active")
         assert sorted(wire.blobs_asked()) == sorted(blob.digest for blob in made.blobs)
         assert len(await house.rows("SELECT * FROM artifacts")) == 1
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_who_comes_while_it_is_on_its_way_shares_it(
@@ -80,13 +80,13 @@ async def test_two_organizations_each_download_and_store_once(
     made = image(seed=15)
     registry.push("both", "1", made)
     mine, theirs = house.organization(), house.organization()
-    async with house.worker(wire.host) as worker:
+    async with house.worker(wire.host):
         ours = await mine.create(f"{wire.host}/both:1"), await theirs.create(f"{wire.host}/both:1")
         await mine.until(ours[0], "active")
         await theirs.until(ours[1], "active")
         asked = sorted(blob.digest for blob in made.blobs) * 2
         assert sorted(wire.blobs_asked()) == sorted(asked)
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
         assert len(house.files()) == len(made.blobs) + 1
 
 
@@ -127,18 +127,18 @@ async def test_what_left_the_store_comes_again_by_its_digest_whatever_the_tag_na
 ) -> None:
     old = registry.push("moved", "1", image(seed=18))
     mine = house.organization()
-    async with house.worker(wire.host) as worker:
+    async with house.worker(wire.host):
         snapshot = await mine.create(f"{wire.host}/moved:1")
         await mine.until(snapshot, "active")
         registry.push("moved", "1", image(seed=19))
         await house.store.remove(image(seed=18).layers[0].digest)
-        await worker.garbage.sweep()
+        await house.garbage.sweep()
         assert await mine.state(snapshot) == "inactive"
         await house.check()
         await mine.activate(snapshot)
         row = await mine.until(snapshot, "active")
         assert row.ref == f"{wire.host}/moved@{old}"
-        await house.check_at_rest(worker)
+        await house.check_at_rest()
 
 
 async def test_progress_can_be_seen_and_comes_no_finer_than_needed(
