@@ -122,7 +122,19 @@ def running(**environment: str) -> Iterator[System]:
             yield system
     finally:
         subprocess.run([*_COMMAND, "down"], env=told, check=False, capture_output=True)
-        shutil.rmtree(home, ignore_errors=True)
+        _remove(home)
+
+
+def _remove(home: Path) -> None:
+    """Remove a system, with what it keeps outside its state folder when root runs it."""
+    for name, keys in (("postgres.json", ("data",)), ("runtime.json", ("database", "services"))):
+        record = home / "state" / name
+        if record.is_file():
+            kept = json.loads(record.read_text())
+            for key in keys:
+                place = Path(kept[key])
+                shutil.rmtree(place.parent if key == "data" else place, ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 _COMMAND = (str(Path(sys.executable).parent / "ratoon"),)

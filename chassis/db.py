@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import Enum, MetaData
+from sqlalchemy import Enum, MetaData, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -96,12 +97,19 @@ async def _left_as_found(_connection: object) -> None:
 
 def engine_over(dial: Callable[[], Awaitable[Any]], size: int) -> AsyncEngine:
     """Return an engine whose connections `dial` makes; a dead one is replaced before it is used."""
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=dial,
         pool_size=size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=False,
         pool_recycle=1800,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _refuse_dead(connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool dial again when the server has hung up; asyncpg knows without asking."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the server has hung up")

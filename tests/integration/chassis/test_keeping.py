@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from chassis.db import connect
 from chassis.listen import Wakeups
@@ -86,3 +87,24 @@ async def _next(event: asyncio.Event) -> None:
     async with asyncio.timeout(10):
         await event.wait()
     event.clear()
+
+
+async def test_connections_that_the_server_ended_are_replaced_unseen(url: str) -> None:
+    database = await connect(url, application="ended", sessions=3, hot=3)
+
+    async def use() -> None:
+        async with database.sessions.begin() as session:
+            await session.execute(text("SELECT 1"))
+        await database.pool.fetchval("SELECT 1")
+
+    await asyncio.gather(*(use() for _ in range(20)))
+    other = await asyncpg.connect(url)
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ended'"
+    ended = await other.fetch(end)
+    assert len(ended) >= 2
+    alive = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ended'"
+    while await other.fetchval(alive):
+        pass
+    await other.close()
+    await asyncio.gather(*(use() for _ in range(20)))
+    await database.close()
