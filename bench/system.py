@@ -56,7 +56,10 @@ class System:
 
     def pid_of(self, command: str) -> int:
         """Return the process id of what `usage.command` calls so."""
-        return next(p for p in usage.tree(self.root()) if usage.command(p) == command)
+        found = [p for p in usage.tree(self.root()) if usage.command(p) == command]
+        if not found:
+            raise LookupError(f"no process is {command}")
+        return found[0]
 
     def database_url(self, context: str) -> str:
         """Return how a context reaches its database, as its process was told."""

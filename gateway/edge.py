@@ -70,7 +70,7 @@ class Edge:
             # Clients that find no notifications here ask for states instead, by themselves and without noise.
             visit.operation = "socket.io"
             message = "notifications are not offered; ask for states"
-            return failed(visit, scope, Problem(501, "NOT_IMPLEMENTED", message))
+            return failed(visit, scope, Problem(404, "NOTIFICATIONS_NOT_OFFERED", message))
         return None
 
     def _cancelled(self, visit: Visit) -> None:

@@ -61,7 +61,7 @@ def test_a_killed_process_comes_back(
         lambda: answers(system, path) and system.client.get(path).json()["state"] == "active",
         f"{name} active after {command} was killed",
     )
-    until(lambda: command == "postgres" or system.pid_of(command) != pid, f"{command} again")
+    until(lambda: pid not in usage.tree(system.root()), f"{command} is gone")
     until(lambda: answers(system, "/organizations"), "organizations")
     # A write goes through every context again.
     key = {"name": f"k{uuid4().hex}", "permissions": []}
