@@ -101,7 +101,7 @@ class System:
 
 
 @contextmanager
-def running(**environment: str) -> Iterator[System]:
+def running(*flags: str, **environment: str) -> Iterator[System]:
     """Start a system in a folder of its own and remove it afterwards."""
     home = Path(tempfile.mkdtemp(prefix="ratoon-bench-"))
     # The database may run as another user, who must be able to pass.
@@ -115,7 +115,7 @@ def running(**environment: str) -> Iterator[System]:
         "RATOON_PORT": str(port),
     }
     try:
-        printed = _ratoon(told, "up", "--detach")
+        printed = _ratoon(told, "up", "--detach", *flags)
         found = re.search(r"dtn_[0-9a-f]{64}", printed)
         if found is None:
             raise RuntimeError(f"no key in what was printed:\n{printed}")

@@ -19,7 +19,7 @@ from services.auth.oidc import documents, keys
 from services.auth.oidc.issuer import OidcIssuer
 from services.auth.oidc.keys import Keys
 from tests.integration.auth.conftest import World, refusal, start
-from tests.integration.auth.issuer import AUDIENCE, TestIssuer
+from tests.issuer import AUDIENCE, TestIssuer
 
 INVALID = (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")
 FORBIDDEN = (grpc.StatusCode.PERMISSION_DENIED, "ORGANIZATION_FORBIDDEN")
