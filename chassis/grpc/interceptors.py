@@ -37,13 +37,24 @@ class Door(ServerInterceptor):
         self._domain = domain
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._streams: set[asyncio.Task[Any]] = set()
+        self._calls = 0
         self._leaving = False
+        self._empty = asyncio.Event()
 
-    def end_streams(self) -> None:
-        """End the streams, which would never end by themselves; whoever reads one is told to come again."""
+    async def leave(self) -> None:
+        """End the streams, which would never end by themselves, and wait until every call is answered.
+
+        Whoever reads a stream is told to come again.
+        """
         self._leaving = True
         for task in self._streams:
             task.cancel()
+        self._look_around()
+        await self._empty.wait()
+
+    def _look_around(self) -> None:
+        if self._leaving and not self._calls and not self._streams:
+            self._empty.set()
 
     async def intercept_service(
         self,
@@ -76,6 +87,7 @@ class Door(ServerInterceptor):
         async def act(request: Any, context: Any) -> Any:
             started = time.perf_counter()
             code = "OK"
+            self._calls += 1
             try:
                 self._enter(rule, request, context)
                 return await behavior(request, context)
@@ -88,6 +100,8 @@ class Door(ServerInterceptor):
             except Exception as failure:  # noqa: BLE001 - the last line: nothing of it may reach the caller
                 code = await self._fail(context, method, failure)
             finally:
+                self._calls -= 1
+                self._look_around()
                 _done(method, count, seconds, started, code)
 
         return act
@@ -116,6 +130,7 @@ class Door(ServerInterceptor):
                 code = await self._fail(context, method, failure)
             finally:
                 self._streams.discard(task)
+                self._look_around()
                 count(code)
 
         return act

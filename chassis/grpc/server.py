@@ -16,6 +16,7 @@ from chassis.process import notify
 
 log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 8.0
+_CLOSE_SECONDS = 0.5
 _OPTIONS = [
     # Two processes on one port would both seem to work.
     ("grpc.so_reuseport", 0),
@@ -64,12 +65,21 @@ class Server:
         await stop.wait()
         notify("STOPPING=1")
         await self._health.enter_graceful_shutdown()
+        await self._drain(server)
+
+    async def _drain(self, server: grpc.aio.Server) -> None:
+        assert self._door is not None
         stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))
         # New calls are refused from here on.
         await asyncio.sleep(0)
-        assert self._door is not None
-        self._door.end_streams()
-        await stopping
+        leaving = asyncio.create_task(self._door.leave())
+        await asyncio.wait({stopping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        # Everything is answered. Now and then gRPC waits for a stream that ended as if it had not.
+        await asyncio.wait({stopping}, timeout=_CLOSE_SECONDS)
+        if not stopping.done():
+            stopping.cancel()
+            await server.stop(None)
 
     def _names(self) -> list[str]:
         services = [s for m in self._modules for s in m.DESCRIPTOR.services_by_name.values()]

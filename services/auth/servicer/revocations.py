@@ -4,14 +4,14 @@ import asyncio
 import logging
 import random
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
 
 import asyncpg
 import grpc
 
 from chassis.db import Pool
-from chassis.grpc.caller import LIFETIME, Identity, Verifier
+from chassis.grpc.caller import Identity, Verifier
 from chassis.grpc.feed import wait
 from chassis.listen import Wakeups
 from ratoon.auth.v1 import authentication_pb2
@@ -28,8 +28,6 @@ _SAFETY_SECONDS = 5.0
 _RETRY_SECONDS = 0.2
 _REMEMBERED = 8192
 _MOST_PENDING = 10_000
-# A caller token lives no longer; the rest is for clocks that differ.
-_RECENT_SECONDS = LIFETIME + 10.0
 _AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 Revocation = authentication_pb2.Revocation
 
@@ -37,11 +35,9 @@ Revocation = authentication_pb2.Revocation
 class Watch:
     """One watcher's revocations that are not sent yet."""
 
-    def __init__(self, recent: list[Revocation]) -> None:
-        self._pending = recent
+    def __init__(self) -> None:
+        self._pending: list[Revocation] = []
         self._woken = asyncio.Event()
-        if recent:
-            self._woken.set()
 
     def push(self, revocations: list[Revocation]) -> None:
         self._pending += revocations
@@ -65,14 +61,10 @@ class Revocations:
         self._verifier = verifier
         self._watches: set[Watch] = set()
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._recent: deque[tuple[float, Revocation]] = deque()
 
     async def watch(self) -> AsyncGenerator[list[Revocation], None]:
-        """Yield an empty list, which says that the watch stands; then what is revoked.
-
-        That begins with the last minute's: a token from before a cut may still be around.
-        """
-        watch = Watch([r for _, r in self._recent])
+        """Yield an empty list, which says that the watch stands; then what is revoked from now on."""
+        watch = Watch()
         self._watches.add(watch)
         try:
             yield []
@@ -138,8 +130,5 @@ class Revocations:
         for r in revoked:
             self._verifier.revoke(now, r.api_key_id, r.user_id, r.organization_id)
         told = [revocation_to_proto(r, now) for r in revoked]
-        while self._recent and self._recent[0][0] < now - _RECENT_SECONDS:
-            self._recent.popleft()
-        self._recent.extend((now, t) for t in told)
         for watch in self._watches:
             watch.push(told)

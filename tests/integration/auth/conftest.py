@@ -123,7 +123,6 @@ async def start(
     auth = Auth(database, url, orgs, keyring.identity("auth"), keyring.trust(), machines, issuer)
     target = f"unix:{folder}/auth-{uuid4().hex[:6]}"
     server = await auth.server().start(target)
-    running = asyncio.create_task(auth.run())
     opened = channel(target, api_key_service_pb2, authentication_service_pb2, user_service_pb2)
 
     async def stop() -> None:
@@ -135,17 +134,13 @@ async def start(
         await database.close()
 
     world = World(database, orgs_server, keyring, opened)
-    await asyncio.wait_for(_stands(world), 20)
-    return world, stop
-
-
-async def _stands(world: World) -> None:
-    """Wait until orgs is followed: with that, whoever was established before is revoked."""
     stream = world.watch()
-    async for answer in stream:
-        if any(not r.user_id + r.organization_id + r.api_key_id for r in answer.revocations):
-            stream.cancel()
-            return
+    await stream.read()
+    running = asyncio.create_task(auth.run())
+    # Orgs is followed from here on: with that word, whoever was established before is revoked.
+    await asyncio.wait_for(stream.read(), 20)
+    stream.cancel()
+    return world, stop
 
 
 @pytest.fixture
