@@ -85,8 +85,13 @@ async def connect(
         timeout=10,
         max_inactive_connection_lifetime=300,
         max_cached_statement_lifetime=_CACHED_STATEMENT_LIFETIME,
+        reset=_left_as_found,
     )
     return Database(engine, async_sessionmaker(engine, expire_on_commit=False), pool)
+
+
+async def _left_as_found(_connection: object) -> None:
+    """Spare the statement that a pool otherwise sends after every use: no hot statement changes its session."""
 
 
 def engine_over(dial: Callable[[], Awaitable[Any]], size: int) -> AsyncEngine:

@@ -1,8 +1,9 @@
 """Events for other contexts: rows written in the transaction that they tell of, read in order by the feed."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from chassis.db import Pool
 from chassis.errors import Kind, Refusal
 from chassis.origin import current_origin
 
+_encode = msgspec.json.Encoder().encode
 CHANNEL = "outbox"
 KEPT_DAYS = 7
 
@@ -75,9 +77,13 @@ async def announce(session: AsyncSession, event: Any, *, organization_id: object
 
 def encode(event: Any) -> tuple[str, str, str]:
     """Return (type, payload, origin) of an event, for statements that write the row themselves."""
-    payload = msgspec.json.encode(asdict(event)).decode()
-    origin = msgspec.json.encode(asdict(current_origin.get())).decode()
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower(), payload, origin
+    payload = _encode(event).decode()
+    return _type_of(type(event).__name__), payload, _encode(current_origin.get()).decode()
+
+
+@cache
+def _type_of(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 class Feed:

@@ -89,8 +89,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Whatever of it dies takes the process along."""
     url = settings.database_url.get_secret_value()
     identity = Identity.load(settings.identity_file, "snapshots")
-    database = await connect(url, application="snapshots", sessions=4)
-    heavy = await connect_heavy(url)
+    database, heavy = await connect_hot(url), await connect_heavy(url)
     metrics.expose(settings.metrics_listen)
     async with (
         channel(settings.auth_target, authentication_service_pb2) as auth,
@@ -104,6 +103,19 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         background.cancel()
     await heavy.close()
     await database.close()
+
+
+async def connect_hot(url: str) -> Database:
+    """Open the connections for all else. Each statement is planned once: for whoever asks, and along an index,
+    whatever the statistics say at that moment.
+    """
+    return await connect(
+        url,
+        application="snapshots",
+        sessions=4,
+        plan_cache_mode="force_generic_plan",
+        enable_seqscan="off",
+    )
 
 
 async def connect_heavy(url: str) -> Database:

@@ -39,6 +39,12 @@ class Wanted:
     source_sandbox_id: str
 
 
+def is_costly(wanted: Wanted) -> bool:
+    """Tell whether a page is searched for or far from the start."""
+    filtered = wanted.name_contains or wanted.source_sandbox_id
+    return bool(filtered) or wanted.skip + wanted.limit > _SHALLOW
+
+
 class Pages:
     """Reads pages: the usual ones by one pool, by another and smaller one those that cost more."""
 
@@ -50,7 +56,7 @@ class Pages:
         """Return the rows of the page and how many rows all pages have."""
         if wanted.name_contains or wanted.source_sandbox_id:
             return await self._filtered(organization_id, wanted)
-        if wanted.skip + wanted.limit > _SHALLOW:
+        if is_costly(wanted):
             return await self._deep(organization_id, wanted)
         statement = _plain(wanted.sort, wanted.ascending)
         rows = await self._hot.fetch(statement, organization_id, wanted.limit, wanted.skip)
@@ -130,11 +136,11 @@ def _term(column: str, up: bool, flip: bool) -> str:
 @cache
 def _plain(sort: Sort, ascending: bool) -> str:
     return f"""
-WITH c AS MATERIALIZED (SELECT own, general, own + general AS total FROM ({_TOTALS}) AS t (own, general))
-SELECT {COLUMNS}, c.total FROM (
+WITH c (own, general) AS MATERIALIZED ({_TOTALS})
+SELECT {COLUMNS}, c.own + c.general FROM (
     SELECT * FROM snapshots AS s WHERE {_OWN} {_order(sort, ascending)} LIMIT $2 OFFSET $3) AS s, c
 UNION ALL
-SELECT {COLUMNS}, c.total FROM c, LATERAL (
+SELECT {COLUMNS}, c.own + c.general FROM c, LATERAL (
     SELECT * FROM snapshots AS s WHERE s.general {_order(sort, ascending, unique=False)} {_FILL}) AS s"""
 
 
@@ -169,16 +175,14 @@ def _matching(
     keys = ", ".join(f"s.{column}" for column, _ in _keys(sort, ascending) if column != "id")
     counted = f"""
 WITH m AS MATERIALIZED (SELECT s.id, {keys} FROM snapshots AS s WHERE {found})
-, c AS MATERIALIZED (
-    SELECT own, own + general AS total FROM (
-        SELECT (SELECT count(*) FROM m), (SELECT count(*) FROM snapshots AS s WHERE s.general AND {matches})
-    ) AS t (own, general))"""
+, c (own, general) AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM m), (SELECT count(*) FROM snapshots AS s WHERE s.general AND {matches}))"""
     page = f"""{counted}
-(SELECT {COLUMNS}, c.total FROM (
+(SELECT {COLUMNS}, c.own + c.general FROM (
     SELECT s.id FROM m AS s {_order(sort, ascending)} LIMIT $2 OFFSET $3) AS k
     JOIN snapshots AS s ON s.id = k.id, c {_order(sort, ascending)})
 UNION ALL
-SELECT {COLUMNS}, c.total FROM c, LATERAL (
+SELECT {COLUMNS}, c.own + c.general FROM c, LATERAL (
     SELECT * FROM snapshots AS s WHERE s.general AND {matches}
     {_order(sort, ascending, unique=False)} {_FILL}) AS s"""
-    return page, f"{counted} SELECT total + 0 * $2::int + 0 * $3::bigint FROM c"
+    return page, f"{counted} SELECT own + general + 0 * $2::int + 0 * $3::bigint FROM c"

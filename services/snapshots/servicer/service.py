@@ -20,20 +20,22 @@ from services.snapshots.convert import (
     draft_from_proto,
     fill,
     page_from_proto,
-    scalars,
     wants_build,
 )
 from services.snapshots.domain import BuilderUnavailable, BuildNotFound, Busy, Draft, Limits
 from services.snapshots.peers import Organizations
 from services.snapshots.queries import one
-from services.snapshots.queries.page import Pages
+from services.snapshots.queries.page import Pages, is_costly
 from services.snapshots.queries.progress import progress_of
 from services.snapshots.queries.rows import GENERAL, ORGANIZATION_ID, PULL_ID, Row
 from services.snapshots.servicer.notifier import Notifier
+from services.snapshots.servicer.turns import Turns
 
 Context = ServicerContext[Any, Any]
 T = TypeVar("T")
 _ATTEMPTS = 10
+# Of one organization: fewer than there are connections, so that the others always find one.
+_PAGES_AT_ONCE, _COSTLY_AT_ONCE = 4, 1
 
 
 class SnapshotServicer(SnapshotServiceServicer):
@@ -47,6 +49,7 @@ class SnapshotServicer(SnapshotServiceServicer):
         self._pages = pages
         self._organizations = organizations
         self._notifier = notifier
+        self._usual, self._costly = Turns(_PAGES_AT_ONCE), Turns(_COSTLY_AT_ONCE)
 
     async def CreateSnapshot(
         self, request: pb.CreateSnapshotRequest, context: Context
@@ -67,13 +70,15 @@ class SnapshotServicer(SnapshotServiceServicer):
         self, request: pb.ListSnapshotsRequest, context: Context
     ) -> pb.ListSnapshotsResponse:
         wanted = page_from_proto(request)
-        rows, total = await self._pages.read(UUID(request.organization_id), wanted)
+        turns = self._costly if is_costly(wanted) else self._usual
+        async with turns.of(request.organization_id):
+            rows, total = await self._pages.read(UUID(request.organization_id), wanted)
         progress = await progress_of(self._pool, {r[PULL_ID] for r in rows if r[PULL_ID]})
         limits = await self._limits_for(request.organization_id, rows)
         answer = pb.ListSnapshotsResponse(total_size=total)
+        add = answer.snapshots.add
         for row in rows:
-            snapshot = answer.snapshots.add(**scalars(row))
-            fill(snapshot, row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+            fill(add(), row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
         return answer
 
     async def GetSnapshot(
@@ -166,7 +171,7 @@ async def _create(
 
 def _whole(row: Row, limits: Limits | None) -> snapshot_pb2.Snapshot:
     """Return the message of one row that was read with its work."""
-    snapshot = snapshot_pb2.Snapshot(**scalars(row))
+    snapshot = snapshot_pb2.Snapshot()
     progress = tuple(row[one.PROGRESS :]) if row[one.PROGRESS] else None
     fill(snapshot, row, progress, limits)
     return snapshot

@@ -21,7 +21,7 @@ from tests.integration.snapshots.orgs import limits
 from tests.integration.snapshots.world import DIGEST, Member, World, refused
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
-_BUILD = {"image": "", "build": pb.Build(dockerfile="FROM alpine:3.20\n")}
+_BUILD: dict[str, Any] = {"image": "", "build": pb.Build(dockerfile="FROM alpine:3.20\n")}
 
 
 async def test_a_new_snapshot_is_pending_with_the_published_defaults(me: Member) -> None:

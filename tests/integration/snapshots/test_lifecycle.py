@@ -28,8 +28,7 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 @pytest.fixture(autouse=True)
 async def no_work_left_over(world: World) -> None:
     await world.work()
-    while await world.erase():
-        pass
+    await world.erase_all()
 
 
 async def test_an_image_becomes_an_active_snapshot(world: World, me: Member) -> None:
@@ -38,8 +37,9 @@ async def test_an_image_becomes_an_active_snapshot(world: World, me: Member) -> 
     assert claim is not None
     assert (claim.image_ref, claim.digest, claim.attempt) == ("alpine:3.20", "", 1)
     async with world.database.sessions.begin() as session:
-        shown = {"phase": "downloading", "done": 5, "total": 9}
-        assert await pulls.progress(session, claim, **shown, lease=LEASE)
+        assert await pulls.progress(
+            session, claim, phase="downloading", done=5, total=9, lease=LEASE
+        )
     progress = (await me.get("base")).progress
     assert (progress.phase, progress.bytes_done, progress.bytes_total, progress.attempt) == (
         "downloading", 5, 9, 1,
@@ -346,8 +346,7 @@ async def test_an_organization_that_was_deleted_leaves_nothing(world: World, me:
     )
     while (await me.usage())[0]:
         await asyncio.sleep(0)
-    while await world.erase():
-        pass
+    await world.erase_all()
     assert await me.usage() == (0, 0)
     async with refused("SNAPSHOT_NOT_FOUND"):
         await me.get(general)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 
-from chassis.db import Database, connect
+from chassis.db import Database
 from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.server import Server
@@ -25,7 +25,7 @@ from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationService
 from ratoon.snapshots.v1 import snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
-from services.snapshots.__main__ import Snapshots, connect_heavy
+from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
 from tests.identities import Keyring
@@ -45,7 +45,7 @@ class World:
     orgs: FakeOrgs
     keyring: Keyring
 
-    def member(self, **permitted: str) -> "Member":
+    def member(self) -> "Member":
         return Member(self, str(uuid4()))
 
     async def claim(self, worker: str = "w") -> Claim | None:
@@ -78,6 +78,10 @@ class World:
     async def erase(self) -> int:
         async with self.database.sessions.begin() as session:
             return await removals.erase(session)
+
+    async def erase_all(self) -> None:
+        while await self.erase():
+            pass
 
     async def work(self, digest: str = DIGEST) -> None:
         """Finish everything that is due."""
@@ -178,12 +182,12 @@ async def refused(reason: str, code: grpc.StatusCode | None = None) -> AsyncIter
 @asynccontextmanager
 async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[World]:
     """Serve snapshots over the database, beside a fake orgs."""
-    orgs = FakeOrgs()
+    orgs = FakeOrgs()  # type: ignore[abstract]  # it plays only the part that a neighbour sees
     neighbour = Server("orgs", Verifier(keyring.trust()))
     neighbour.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, orgs)
     neighbour.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, orgs)
     beside = await neighbour.start(f"unix:{folder}/o")
-    database, heavy = await connect(url, application="test"), await connect_heavy(url)
+    database, heavy = await connect_hot(url), await connect_heavy(url)
     target = f"unix:{folder}/s"
     async with (
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
