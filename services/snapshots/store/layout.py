@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from services.snapshots.store.digests import digest_of, hex_of
-from services.snapshots.store.names import Names, replace, sync_folder
+from services.snapshots.store.names import Names, replace
 from services.snapshots.store.partials import BATCH, SEALED, Writer, lock_now, locked
 from services.snapshots.store.port import BlobMissing, ContentMismatch, Source, StoreFull
 
@@ -58,7 +58,7 @@ class OciLayoutStore:
             if writer.position < size:
                 await _fill(writer, source)
             await writer.complete(hex_of(digest))
-            await asyncio.to_thread(_publish, partial, blob)
+            await writer.publish(partial, blob)
 
     async def put_bytes(self, digest: str, data: bytes) -> None:
         blob = self._blob(digest)
@@ -139,12 +139,6 @@ def _full_disk_named() -> Iterator[None]:
         if error.errno in _FULL:
             raise StoreFull("the disk of the store is full") from error
         raise
-
-
-def _publish(partial: Path, blob: Path) -> None:
-    partial.rename(blob)
-    blob.chmod(SEALED)  # not before: a partial must stay writable for who resumes it after a crash
-    sync_folder(blob.parent)
 
 
 def _size(blob: Path) -> int | None:

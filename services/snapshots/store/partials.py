@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from services.snapshots.store.names import sync_folder
 from services.snapshots.store.port import BlobTruncated, ContentMismatch
 
 # Bytes handed to a thread at once: large enough that the hop costs nothing, small enough that
@@ -34,8 +35,7 @@ async def locked(path: Path, blob: Path) -> FileIO | None:
             raise
         if _is(file, path):
             return file
-        # Not by comparing it with `blob`, which another owner may have replaced since.
-        finished = _mode(file) == SEALED and blob.exists()
+        finished = _finished(file, blob)
         file.close()
         if finished:
             return None
@@ -61,8 +61,9 @@ def _open(path: Path) -> FileIO:
     return FileIO(path, "r+", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o600))
 
 
-def _mode(file: FileIO) -> int:
-    return stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+def _finished(file: FileIO, blob: Path) -> bool:
+    # Not by comparing it with `blob`, which another owner may have replaced since.
+    return stat.S_IMODE(os.fstat(file.fileno()).st_mode) == SEALED and blob.exists()
 
 
 def _is(file: FileIO, path: Path) -> bool:
@@ -126,6 +127,11 @@ class Writer:
         self._start(lambda: os.fsync(self._file.fileno()))
         await self._settle()
 
+    async def publish(self, partial: Path, blob: Path) -> None:
+        """Make the file `partial`, complete, the blob."""
+        self._start(lambda: self._publish(partial, blob))
+        await self._settle()
+
     async def keep(self) -> None:
         """Write what is in memory, so that a resume finds it."""
         await self._hand_over()
@@ -163,3 +169,9 @@ class Writer:
         while not self._abandoned and (count := self._file.readinto(buffer)):
             self._sha.update(view[:count])
             self.position += count
+
+    def _publish(self, partial: Path, blob: Path) -> None:
+        partial.rename(blob)
+        # Not before: a partial must stay writable for who resumes it after a crash.
+        os.fchmod(self._file.fileno(), SEALED)
+        sync_folder(blob.parent)
