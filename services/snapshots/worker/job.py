@@ -71,6 +71,10 @@ class Job:
         except asyncio.CancelledError:
             await self.give_back()
             raise
+        except Exception:
+            # Not even the failure could be recorded: it is claimed again when the lease ends, until the deadline does.
+            log.exception("a pull is abandoned", extra={"pullId": self._claim.pull_id})
+            code = _INTERNAL.code
         PULLS.labels(code).inc()
         PULL_SECONDS.observe(time.monotonic() - begun)
         log.info(

@@ -1,6 +1,7 @@
 """The worker as a process."""
 
 import asyncio
+import logging
 
 from chassis import metrics
 from chassis.db import connect
@@ -16,7 +17,8 @@ from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.settings import WorkerSettings
 from services.snapshots.worker.worker import Worker
 
-_CLOSE_SECONDS = 2.0
+log = logging.getLogger(__name__)
+_CLOSE_SECONDS = 1.0
 
 
 async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
@@ -45,8 +47,11 @@ async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
             store_limit=settings.store_limit_bytes,
         )
         await _until(stop, worker)
-    async with asyncio.timeout(_CLOSE_SECONDS):
-        await database.close()
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await database.close()
+    except TimeoutError:
+        log.warning("the database does not answer the goodbye")
 
 
 async def _until(stop: asyncio.Event, worker: Worker) -> None:

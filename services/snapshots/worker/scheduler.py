@@ -19,6 +19,7 @@ from services.snapshots.worker.waiting import wait
 
 log = logging.getLogger(__name__)
 _OUTAGE_SECONDS = 1.0
+_LAST_CLAIM_SECONDS = 1.0
 # Many notifications in a row cost one look.
 _BREATH_SECONDS = 0.01
 
@@ -73,8 +74,11 @@ class Scheduler:
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            # What was claimed in this very moment would be kept from others until its lease ends.
-            if (claim := await claiming) is not None:
+            # What is claimed in this very moment would be kept from others until its lease ends.
+            await asyncio.wait({claiming}, timeout=_LAST_CLAIM_SECONDS)
+            if not claiming.done():
+                claiming.cancel()
+            elif claiming.exception() is None and (claim := claiming.result()) is not None:
                 await self._job(claim).give_back()
             raise
 

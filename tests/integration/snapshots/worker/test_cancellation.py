@@ -1,12 +1,13 @@
 """Nobody wants it any more: it stops soon, and nothing of it stays."""
 
 import time
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from tests.images import image
-from tests.integration.snapshots.worker.house import House, Organization, idle
+from tests.integration.snapshots.worker.house import QUICK, House, Organization, idle
 from tests.integration.snapshots.worker.proxy import Wire
 from tests.registry import Registry
 
@@ -37,6 +38,25 @@ async def test_who_wanted_it_leaves(house: House, wire: Wire, registry: Registry
         assert house.files() == set()
         # What came can still be resumed, until it is stale.
         assert sum(house.partials().values()) > 0
+
+
+async def test_a_download_that_stands_still_is_cancelled_as_soon(
+    house: House, wire: Wire, registry: Registry
+) -> None:
+    registry.push("still", "1", image(seed=54))
+    mine = house.organization()
+    wire.open.clear()
+    async with house.worker(wire.host, registry.host, places=1, policy=replace(QUICK, lease=60.0)):
+        snapshot = await mine.create(f"{wire.host}/still:1")
+        await mine.until(snapshot, "pulling")
+        await wire.held.wait()
+        await mine.deactivate(snapshot)
+        left = time.monotonic()
+        # The only place is free again.
+        await mine.until(await mine.create(f"{registry.host}/still:2"), "error", seconds=2)
+        assert time.monotonic() - left < 1.5
+    assert await mine.state(snapshot) == "inactive"
+    await house.check_at_rest()
 
 
 async def test_others_who_want_it_keep_it(house: House, wire: Wire, registry: Registry) -> None:

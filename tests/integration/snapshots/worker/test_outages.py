@@ -1,6 +1,7 @@
 """The database goes away, or another worker takes over."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from chassis.db import connect
 from chassis.listen import Wakeups
 from chassis.migrations import upgrade
+from tests.identities import Keyring
 from tests.images import image
 from tests.integration.snapshots.worker.house import QUICK, House, idle
+from tests.integration.snapshots.worker.process import an_office
 from tests.integration.snapshots.worker.proxy import Wire
 from tests.postgres import Cluster
 from tests.registry import Registry
@@ -94,6 +97,24 @@ async def test_the_database_crashes_and_comes_back(
     await house.check_at_rest()
     # Nothing came twice.
     assert sorted(wire.blobs_asked()) == sorted(blob.digest for blob in made.blobs)
+
+
+async def test_told_to_end_while_the_database_is_away_it_ends(
+    fragile: tuple[Cluster, House], keyring: Keyring, wire: Wire, registry: Registry
+) -> None:
+    cluster, house = fragile
+    registry.push("away", "1", image((3_000_000,), seed=75))
+    wire.pace = SLOW
+    async with an_office(house, keyring) as office:
+        worker = await office.start(wire.host)
+        await house.organization().create(f"{wire.host}/away:1")
+        await _downloading(house)
+        cluster.crash()
+        told = time.monotonic()
+        assert await worker.terminate() == 0
+        assert time.monotonic() - told < 5
+    cluster.start()
+    await cluster.admin("SELECT 1")
 
 
 async def test_who_lost_the_lease_does_not_write(
