@@ -9,12 +9,11 @@ from typing import Any
 import grpc
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import idempotency, metrics
+from chassis import metrics, purge
 from chassis.db import Database, connect
 from chassis.grpc.caller import Identity, Trust, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.feed import Consumer, EventFeedServicer
-from chassis.grpc.interceptors import unavailable
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.logging import configure
@@ -103,24 +102,12 @@ class Auth:
             tasks.create_task(self._revocations.follow_own(self._database.pool, self._wakeups))
             tasks.create_task(self._revocations.follow_orgs(self._orgs, self._identity))
             tasks.create_task(consumer.run(self._take_effect))
-            tasks.create_task(self._forget())
+            tasks.create_task(purge.every_hour(self._feed, self._database))
 
     async def _take_effect(self, session: AsyncSession, event: event_pb2.Event) -> None:
         # First, so that a key which is made at this very moment is taken back by whoever makes it.
         self._revocations.hear([event])
         await events.take_effect(session, event)
-
-    async def _forget(self) -> None:
-        while True:
-            await asyncio.sleep(_HOUR)
-            try:
-                await self._feed.purge()
-                async with self._database.sessions.begin() as session:
-                    await session.execute(idempotency.PURGE)
-            except Exception as failure:
-                if not unavailable(failure):
-                    raise
-                log.warning("nothing could be purged now: %s", type(failure).__name__)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from chassis import idempotency, logging, metrics, process
+from chassis import logging, metrics, process, purge
 from chassis.db import Database, connect
 from chassis.grpc import revocations
 from chassis.grpc.caller import Identity, Trust, Verifier
@@ -29,7 +29,6 @@ from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
 from services.orgs.settings import DatabaseSettings, Settings
 
-_PURGE_SECONDS = 3600.0
 _S = TypeVar("_S", bound=DatabaseSettings)
 
 
@@ -73,7 +72,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(
                     revocations.follow(auth, identity, verifier.revoke, stand=lambda: None)
                 ),
-                group.create_task(_purge(database, feed)),
+                group.create_task(purge.every_hour(feed, database)),
             ]
             await build(database, verifier, wakeups, settings).serve(settings.listen, stop)
             for task in background:
@@ -104,15 +103,6 @@ async def provide_default_region(database: Database, settings: Settings) -> None
             enforce_quotas=settings.region_enforce_quotas,
             totals=settings.defaults().region_totals,
         )
-
-
-async def _purge(database: Database, feed: Feed) -> None:
-    """Forget every hour what is no longer kept."""
-    while True:
-        await feed.purge()
-        async with database.sessions.begin() as session:
-            await session.execute(idempotency.PURGE)
-        await asyncio.sleep(_PURGE_SECONDS)
 
 
 def read_settings(settings: type[_S]) -> _S:

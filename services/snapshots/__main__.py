@@ -5,7 +5,7 @@ import sys
 
 import grpc
 
-from chassis import metrics
+from chassis import metrics, purge
 from chassis.db import Database, connect
 from chassis.grpc import revocations
 from chassis.grpc.caller import Identity, Trust, Verifier
@@ -28,7 +28,7 @@ from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.service import SnapshotServicer
-from services.snapshots.servicer.upkeep import forget, retire
+from services.snapshots.servicer.upkeep import retire
 from services.snapshots.settings import DatabaseSettings, Settings
 
 
@@ -82,7 +82,7 @@ class Snapshots:
             tasks.create_task(self._consumer.run(events.take))
             tasks.create_task(self._notifier.run())
             tasks.create_task(retire(self._database.sessions, self._wakeups))
-            tasks.create_task(forget(self._feed, self._database.pool))
+            tasks.create_task(purge.every_hour(self._feed, self._database))
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from chassis import purge
 from chassis.db import connect
 from chassis.listen import Wakeups
 from chassis.migrations import DatabaseTooNew, head_of, upgrade
@@ -42,6 +43,24 @@ async def test_a_purged_feed_refuses_a_cursor_from_before(url: str) -> None:
     assert [r.cursor for r in rows] == [young]
     rows, _ = await feed.read(await feed.start(""))
     assert [r.cursor for r in rows] == [young]
+    await database.close()
+
+
+async def test_what_is_older_than_it_is_kept_is_forgotten(url: str) -> None:
+    database = await connect(url, application="test")
+    for statement in FIRST:
+        await database.pool.execute(statement)
+    await database.pool.execute(
+        "INSERT INTO idempotency (scope, key, fingerprint, answer, created_at) VALUES"
+        " ('s', 'old', '', '', now() - interval '25 hours'), ('s', 'new', '', '', now())"
+    )
+    await database.pool.execute(
+        "INSERT INTO outbox (type, payload, origin, created_at) VALUES"
+        " ('old', '{}', '{}', now() - interval '8 days'), ('new', '{}', '{}', now())"
+    )
+    await purge.once(Feed(database.pool), database)
+    assert await database.pool.fetchval("SELECT array_agg(key) FROM idempotency") == ["new"]
+    assert await database.pool.fetchval("SELECT array_agg(type) FROM outbox") == ["new"]
     await database.close()
 
 

@@ -1,0 +1,30 @@
+"""Forgetting what is kept for a limited time only: old events, old answers to Idempotency-Keys."""
+
+import asyncio
+import logging
+
+from chassis import idempotency
+from chassis.db import Database
+from chassis.grpc.interceptors import unavailable
+from chassis.outbox import Feed
+
+log = logging.getLogger(__name__)
+_HOUR = 3600.0
+
+
+async def every_hour(feed: Feed, database: Database) -> None:
+    """Purge now and every hour, for ever; a database that is away is left for the next time."""
+    while True:
+        try:
+            await once(feed, database)
+        except Exception as failure:
+            if not unavailable(failure):
+                raise
+            log.warning("nothing could be purged now: %s", type(failure).__name__)
+        await asyncio.sleep(_HOUR)
+
+
+async def once(feed: Feed, database: Database) -> None:
+    await feed.purge()
+    async with database.sessions.begin() as session:
+        await session.execute(idempotency.PURGE)
