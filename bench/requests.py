@@ -55,7 +55,7 @@ def _measure(system: System, runs: int, requests: int) -> list[Figure]:
     figures: list[Figure] = []
     for name, load in loads.items():
         figures += _figures(system, name, load, runs)
-    figures += _sorts(system, get, max(1, runs - 2))
+    figures += _sorts(system, {**get, "requests": requests // 2}, runs)
     key_body = json.dumps({"name": "k{n}", "permissions": ["write:snapshots"]})
     post = {**get, "method": "POST", "requests": max(requests // 2, 100)}
     figures += _figures(

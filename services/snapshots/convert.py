@@ -130,7 +130,7 @@ def created_to_proto(
     id_: UUID, organization_id: str, draft: Draft, made: Row
 ) -> pb.CreateSnapshotResponse:
     """Return the answer to a create; `made` is what commands.create returned."""
-    state, ref, size_bytes, entrypoint, created, used = made
+    state, ref, size_bytes, entrypoint, created, used, _ = made
     answer = pb.CreateSnapshotResponse()
     snapshot, resources = answer.snapshot, draft.resources
     snapshot.id, snapshot.organization_id = str(id_), organization_id

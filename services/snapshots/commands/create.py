@@ -66,7 +66,8 @@ UPDATE usage SET used = used + 1, total = total + 1, ceiling = CASE WHEN closed 
 FROM made, told WHERE organization_id = $2
 RETURNING made.state, made.ref, made.size_bytes, made.entrypoint,
     (date_part('epoch', made.created_at) * 1000000)::bigint,
-    (date_part('epoch', made.last_used_at) * 1000000)::bigint"""
+    (date_part('epoch', made.last_used_at) * 1000000)::bigint,
+    EXISTS (SELECT FROM started)"""
 CREATE_BY_TAG = _FREE + _PULL.format(unless="") + _BY_TAG + _TOLD.format(payload="$13::jsonb")
 CREATE_BY_DIGEST = (
     _FREE
@@ -80,6 +81,8 @@ SELECT u.closed, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_
 FROM usage AS u WHERE u.organization_id = $1"""
 _OPEN_ACCOUNT = "INSERT INTO usage (organization_id) VALUES ($1) ON CONFLICT DO NOTHING"
 
+# Where a row of CREATE_… says that there is new work, not only more who wait for what is done already.
+STARTED = 6
 # id, then what CREATE_… returns
 Created: TypeAlias = tuple[UUID, "asyncpg.Record"]
 

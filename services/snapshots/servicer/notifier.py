@@ -16,7 +16,7 @@ from services.snapshots.commands.moves import WORK
 log = logging.getLogger(__name__)
 _GATHER_SECONDS = 0.002
 _RETRY_SECONDS = 0.5
-_NOTIFY = f"SELECT pg_notify('{CHANNEL}', ''), pg_notify('{WORK}', '')"
+_NOTIFY = "SELECT pg_notify($1, '')"
 
 
 class Notifier:
@@ -25,8 +25,11 @@ class Notifier:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._touched = asyncio.Event()
+        self._work = False
 
-    def touch(self) -> None:
+    def touch(self, *, work: bool) -> None:
+        """Wake the feed, and the workers if there is new work."""
+        self._work = self._work or work
         self._touched.set()
 
     async def run(self) -> None:
@@ -35,9 +38,12 @@ class Notifier:
             await self._touched.wait()
             await asyncio.sleep(_GATHER_SECONDS)
             self._touched.clear()
+            work, self._work = self._work, False
             try:
-                await self._pool.execute(_NOTIFY)
+                await self._pool.execute(_NOTIFY, CHANNEL)
+                if work:
+                    await self._pool.execute(_NOTIFY, WORK)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as away:
                 log.warning("could not notify: %s", away)
-                self._touched.set()
+                self.touch(work=work)
                 await asyncio.sleep(_RETRY_SECONDS)

@@ -59,11 +59,11 @@ class SnapshotServicer(SnapshotServiceServicer):
         if wants_build(request):
             raise BuilderUnavailable("this installation builds no Dockerfiles")
         if request.request_id:
-            answer = await self._create_once(request, draft, limits)
+            answer, work = await self._create_once(request, draft, limits)
         else:
             async with self._pool.acquire() as connection:
-                answer = await _create(connection, request, draft, limits)
-        self._notifier.touch()
+                answer, work = await _create(connection, request, draft, limits)
+        self._notifier.touch(work=work)
         return answer
 
     async def ListSnapshots(
@@ -125,7 +125,7 @@ class SnapshotServicer(SnapshotServiceServicer):
 
     async def _create_once(
         self, request: pb.CreateSnapshotRequest, draft: Draft, limits: Limits
-    ) -> pb.CreateSnapshotResponse:
+    ) -> tuple[pb.CreateSnapshotResponse, bool]:
         """Create under the client's key: the same request again gets the first answer."""
         caller, sent = current_caller.get(), request.SerializeToString(deterministic=True)
         who = caller.user_id or caller.api_key_id
@@ -133,12 +133,12 @@ class SnapshotServicer(SnapshotServiceServicer):
         async with self._sessions.begin() as session:
             before = await idempotency.replay(session, scope, request.request_id, sent)
             if before is not None:
-                return pb.CreateSnapshotResponse.FromString(before)
+                return pb.CreateSnapshotResponse.FromString(before), False
             raw = await (await session.connection()).get_raw_connection()
-            answer = await _create(raw.driver_connection, request, draft, limits)
+            answer, work = await _create(raw.driver_connection, request, draft, limits)
             kept = answer.SerializeToString()
             await idempotency.record(session, scope, request.request_id, sent, kept)
-        return answer
+        return answer, work
 
     async def _change(self, act: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run a command in a transaction, and again when somebody else changed the same snapshot meanwhile."""
@@ -163,10 +163,12 @@ async def _create(
     request: pb.CreateSnapshotRequest,
     draft: Draft,
     limits: Limits,
-) -> pb.CreateSnapshotResponse:
+) -> tuple[pb.CreateSnapshotResponse, bool]:
+    """Return the answer, and whether there is new work."""
     organization_id = UUID(request.organization_id)
     id_, made = await create.create(connection, organization_id, draft, quota=limits.snapshot_quota)
-    return created_to_proto(id_, request.organization_id, draft, made)
+    answer = created_to_proto(id_, request.organization_id, draft, made)
+    return answer, made[create.STARTED]
 
 
 def _whole(row: Row, limits: Limits | None) -> snapshot_pb2.Snapshot:
