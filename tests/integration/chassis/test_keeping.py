@@ -37,8 +37,9 @@ async def test_a_purged_feed_refuses_a_cursor_from_before(url: str) -> None:
     young = await database.pool.fetchval(insert, 1)
     feed = Feed(database.pool)
     await feed.purge()
-    with pytest.raises(CursorExpired):
+    with pytest.raises(CursorExpired) as refused:
         await feed.start(oldest)
+    assert refused.value.reason == "CURSOR_EXPIRED"
     rows, _ = await feed.read(await feed.start(older))
     assert [r.cursor for r in rows] == [young]
     rows, _ = await feed.read(await feed.start(""))

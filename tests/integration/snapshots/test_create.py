@@ -77,6 +77,15 @@ async def test_a_bad_request_is_refused_and_costs_nothing(
     assert await me.events() == []
 
 
+async def test_who_loses_every_race_is_told_to_try_again(
+    me: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.snapshots.commands.create._ATTEMPTS", 0)
+    async with refused("SNAPSHOT_BUSY", grpc.StatusCode.ABORTED):
+        await me.create()
+    assert await me.usage() == (0, 0)
+
+
 async def test_no_builder_is_said_only_of_requests_in_order(me: Member) -> None:
     async with refused("BUILDER_UNAVAILABLE", grpc.StatusCode.FAILED_PRECONDITION):
         await me.create(**_BUILD)

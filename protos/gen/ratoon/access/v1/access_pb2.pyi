@@ -97,6 +97,12 @@ Global___SystemRole: _TypeAlias = SystemRole  # noqa: Y015
 class AccessRule(_message.Message):
     """Who may call an RPC. Enforced by one interceptor in every service, and read by the gateway, which decides
     access by it before it reads a request's body. An RPC without a rule is refused, and fails a contract test.
+
+    Any RPC may therefore be refused with CALLER_TOKEN_INVALID (UNAUTHENTICATED: the signed caller is missing, broken,
+    expired or revoked; establish it again), CREDENTIAL_INVALID (UNAUTHENTICATED: a credential of another kind is
+    needed), SERVICE_REFUSED, SYSTEM_ADMIN_REQUIRED, ACCOUNT_KEY_REQUIRED, ORGANIZATION_REQUIRED (none was named, or a
+    machine calls), ORGANIZATION_FORBIDDEN (the request names another than the caller's), OWNER_REQUIRED or
+    PERMISSION_MISSING (the metadata names it); all PERMISSION_DENIED.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

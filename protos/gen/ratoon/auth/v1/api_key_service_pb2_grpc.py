@@ -66,7 +66,8 @@ class ApiKeyServiceServicer:
 
         Refused with API_KEY_NAME_TAKEN (ALREADY_EXISTS), API_KEY_NAME_INVALID, API_KEY_PERMISSION_UNKNOWN,
         API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: asks for more than the caller
-        holds; the metadata names them) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
+        holds; the metadata names them), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or
+        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

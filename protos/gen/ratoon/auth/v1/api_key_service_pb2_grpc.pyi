@@ -21,7 +21,8 @@ class ApiKeyServiceStub:
 
     Refused with API_KEY_NAME_TAKEN (ALREADY_EXISTS), API_KEY_NAME_INVALID, API_KEY_PERMISSION_UNKNOWN,
     API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: asks for more than the caller
-    holds; the metadata names them) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
+    holds; the metadata names them), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or
+    IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]
     """Lists keys of the organization: an owner sees all of them, anybody else the own ones.
@@ -48,7 +49,8 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Refused with API_KEY_NAME_TAKEN (ALREADY_EXISTS), API_KEY_NAME_INVALID, API_KEY_PERMISSION_UNKNOWN,
         API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: asks for more than the caller
-        holds; the metadata names them) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
+        holds; the metadata names them), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or
+        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
         """
 
     @_abc_1.abstractmethod

@@ -61,7 +61,8 @@ class AuthenticationServiceServicer:
 
         Refused with CREDENTIAL_INVALID (UNAUTHENTICATED: unknown, expired, revoked, disabled user; never told apart),
         ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: unknown organization, not a member, or a key of another organization;
-        never told apart) or ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had).
+        never told apart), ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had) or
+        ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: orgs cannot be asked now).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,7 +79,8 @@ class AuthenticationServiceServicer:
     def ReportApiKeyUse(self, request, context):
         """Records when keys were last used. Gateways report in batches, so that no request writes.
 
-        Keys that no longer exist are ignored, and a time older than the recorded one changes nothing.
+        Keys that no longer exist are ignored, and a time older than the recorded one changes nothing. Refused with
+        TOO_MANY_USES (INVALID_ARGUMENT: more than 1,000).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -21,7 +21,8 @@ class AuthenticationServiceStub:
 
     Refused with CREDENTIAL_INVALID (UNAUTHENTICATED: unknown, expired, revoked, disabled user; never told apart),
     ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: unknown organization, not a member, or a key of another organization;
-    never told apart) or ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had).
+    never told apart), ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had) or
+    ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: orgs cannot be asked now).
     """
     WatchRevocations: _aio.UnaryStreamMultiCallable[_authentication_service_pb2.WatchRevocationsRequest, _authentication_service_pb2.WatchRevocationsResponse]
     """Streams revocations from now on, each within milliseconds of its commit. The first message is empty and says
@@ -30,7 +31,8 @@ class AuthenticationServiceStub:
     ReportApiKeyUse: _aio.UnaryUnaryMultiCallable[_authentication_service_pb2.ReportApiKeyUseRequest, _authentication_service_pb2.ReportApiKeyUseResponse]
     """Records when keys were last used. Gateways report in batches, so that no request writes.
 
-    Keys that no longer exist are ignored, and a time older than the recorded one changes nothing.
+    Keys that no longer exist are ignored, and a time older than the recorded one changes nothing. Refused with
+    TOO_MANY_USES (INVALID_ARGUMENT: more than 1,000).
     """
 
 class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -46,7 +48,8 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Refused with CREDENTIAL_INVALID (UNAUTHENTICATED: unknown, expired, revoked, disabled user; never told apart),
         ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: unknown organization, not a member, or a key of another organization;
-        never told apart) or ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had).
+        never told apart), ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had) or
+        ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: orgs cannot be asked now).
         """
 
     @_abc_1.abstractmethod
@@ -67,7 +70,8 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_authentication_service_pb2.ReportApiKeyUseResponse]:
         """Records when keys were last used. Gateways report in batches, so that no request writes.
 
-        Keys that no longer exist are ignored, and a time older than the recorded one changes nothing.
+        Keys that no longer exist are ignored, and a time older than the recorded one changes nothing. Refused with
+        TOO_MANY_USES (INVALID_ARGUMENT: more than 1,000).
         """
 
 def add_AuthenticationServiceServicer_to_server(servicer: AuthenticationServiceServicer, server: _aio.Server) -> None: ...

@@ -81,6 +81,8 @@ class UserServiceServicer:
     def EnsureAdmin(self, request, context):
         """Makes the administrator, the personal organization and the first account key, once. Later calls mend what a
         crash left undone and answer without a secret.
+
+        Refused with EMAIL_INVALID (INVALID_ARGUMENT) or EMAIL_TAKEN (ALREADY_EXISTS: somebody else has the address).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -27,6 +27,8 @@ class UserServiceStub:
     EnsureAdmin: _aio.UnaryUnaryMultiCallable[_user_service_pb2.EnsureAdminRequest, _user_service_pb2.EnsureAdminResponse]
     """Makes the administrator, the personal organization and the first account key, once. Later calls mend what a
     crash left undone and answer without a secret.
+
+    Refused with EMAIL_INVALID (INVALID_ARGUMENT) or EMAIL_TAKEN (ALREADY_EXISTS: somebody else has the address).
     """
     IssueAccountKey: _aio.UnaryUnaryMultiCallable[_user_service_pb2.IssueAccountKeyRequest, _user_service_pb2.IssueAccountKeyResponse]
     """Makes one more account key for a user, named by address or, without one, for the administrator.
@@ -65,6 +67,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_user_service_pb2.EnsureAdminResponse]:
         """Makes the administrator, the personal organization and the first account key, once. Later calls mend what a
         crash left undone and answer without a secret.
+
+        Refused with EMAIL_INVALID (INVALID_ARGUMENT) or EMAIL_TAKEN (ALREADY_EXISTS: somebody else has the address).
         """
 
     @_abc_1.abstractmethod

@@ -86,7 +86,7 @@ class OrganizationServiceServicer:
 
         Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT), EMAIL_NOT_VERIFIED, ORGANIZATION_LIMIT_REACHED
         (PERMISSION_DENIED: ten made by one person, the personal one included), REGION_NOT_FOUND (unknown, or not a shared
-        one) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+        one), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -21,7 +21,7 @@ class OrganizationServiceStub:
 
     Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT), EMAIL_NOT_VERIFIED, ORGANIZATION_LIMIT_REACHED
     (PERMISSION_DENIED: ten made by one person, the personal one included), REGION_NOT_FOUND (unknown, or not a shared
-    one) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+    one), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
     """
     ListOrganizations: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.ListOrganizationsRequest, _organization_service_pb2.ListOrganizationsResponse]
     """Lists the organizations of the caller, oldest first. A key that belongs to one organization sees that one."""
@@ -57,7 +57,7 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT), EMAIL_NOT_VERIFIED, ORGANIZATION_LIMIT_REACHED
         (PERMISSION_DENIED: ten made by one person, the personal one included), REGION_NOT_FOUND (unknown, or not a shared
-        one) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+        one), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
         """
 
     @_abc_1.abstractmethod
