@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_NEXT_DUE = text("SELECT extract(epoch FROM min(due_at) - now())::float8 FROM pulls")
+# An organization that has its share running waits for one of its own to end, whatever is due.
+_NEXT_DUE = text("""
+WITH busy AS (
+    SELECT organization_id FROM pulls WHERE running AND due_at > now()
+    GROUP BY organization_id HAVING count(*) >= :share)
+SELECT extract(epoch FROM min(due_at) - now())::float8 FROM pulls
+WHERE organization_id NOT IN (SELECT organization_id FROM busy)
+""")
 _BACKLOG = text("""
 SELECT count(*) AS due, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS oldest
 FROM pulls WHERE due_at <= now()
@@ -20,9 +27,9 @@ class Backlog:
     oldest: float
 
 
-async def seconds_until_due(session: AsyncSession) -> float | None:
+async def seconds_until_due(session: AsyncSession, *, share: int) -> float | None:
     """Return how long it is until a pull may be claimed (negative: one may be now). None: there is none."""
-    seconds: float | None = await session.scalar(_NEXT_DUE)
+    seconds: float | None = await session.scalar(_NEXT_DUE, {"share": share})
     return seconds
 
 

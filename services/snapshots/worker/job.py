@@ -3,53 +3,24 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Set
-from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
-from chassis.db import Sessions
-from services.snapshots.commands import blobs, pulls
+from services.snapshots.commands import pulls
 from services.snapshots.commands.moves import wake_workers
-from services.snapshots.domain import Blob, Claim, Failure, NewArtifact, StoreFull
-from services.snapshots.images import reference
-from services.snapshots.images.failures import Code, PullFailed
-from services.snapshots.images.http import Http
-from services.snapshots.images.puller import ImagePlan, PulledImage, Puller
-from services.snapshots.images.reference import InvalidReference
-from services.snapshots.queries.blobs import reserved_bytes
-from services.snapshots.store.port import Store
-from services.snapshots.worker.garbage import Garbage
-from services.snapshots.worker.intake import RecordedIntake
+from services.snapshots.domain import Claim, Failure, NewArtifact
+from services.snapshots.images.failures import PullFailed
+from services.snapshots.worker.arrival import Arrival
 from services.snapshots.worker.lease import Lease, LeaseLost
 from services.snapshots.worker.measures import PULL_SECONDS, PULLS
 from services.snapshots.worker.outages import brief, is_outage, steadily
-from services.snapshots.worker.policy import Policy
-from services.snapshots.worker.room import Room
+from services.snapshots.worker.tools import Tools
 
 log = logging.getLogger(__name__)
 _GIVE_BACK_SECONDS = 2.0
-_GIB = 1 << 30
-
-# The largest image, in GiB, that an organization may have; waits until that is known.
-LargestImage = Callable[[UUID], Awaitable[int]]
 
 
 class DeadlinePassed(Exception):
     """The pull took longer than any may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all jobs of a worker share."""
-
-    sessions: Sessions
-    http: Http
-    store: Store
-    room: Room
-    garbage: Garbage
-    largest_image: LargestImage
-    policy: Policy
 
 
 class Job:
@@ -58,7 +29,7 @@ class Job:
     def __init__(self, tools: Tools, claim: Claim) -> None:
         self._tools, self._claim = tools, claim
         self._lease = Lease(tools.sessions, claim, tools.policy.lease)
-        self._size: int | None = None
+        self._arrival = Arrival(tools, claim)
 
     def check(self) -> None:
         self._lease.check()
@@ -115,7 +86,7 @@ class Job:
 
     async def _while_held(self) -> NewArtifact:
         """Do the work, but no longer than the claim is ours and the deadline is ahead."""
-        work = asyncio.ensure_future(self._bring_in())
+        work = asyncio.ensure_future(self._arrival.bring(self._lease.report))
         keeper = asyncio.ensure_future(self._lease.keep())
         left = (self._claim.deadline_at - datetime.now(UTC)).total_seconds()
         try:
@@ -132,57 +103,6 @@ class Job:
             work.cancel()
             keeper.cancel()
             await asyncio.wait({work, keeper})
-
-    async def _bring_in(self) -> NewArtifact:
-        tools, claim = self._tools, self._claim
-        planned: list[ImagePlan] = []
-
-        async def plan(image: ImagePlan) -> Set[str]:
-            planned.append(image)
-            return await self._plan(image)
-
-        puller = Puller(tools.http, RecordedIntake(tools.store, tools.sessions, claim))
-        pulled = await puller.pull(
-            _wanted(claim), owner=str(claim.organization_id), plan=plan, report=self._lease.report
-        )
-        return _artifact(claim, planned[-1], pulled)
-
-    async def _plan(self, image: ImagePlan) -> Set[str]:
-        """Decide whether the image may come; return the blobs that need not."""
-        self._size = image.total_bytes
-        limit = await self._tools.largest_image(self._claim.organization_id)
-        if image.total_bytes > limit * _GIB:
-            raise PullFailed(Code.IMAGE_TOO_LARGE, _too_large(image.total_bytes, limit))
-        needed = _blobs(image)
-        try:
-            missing = await self._pin(needed)
-        except StoreFull:
-            await self._tools.garbage.collect()
-            try:
-                missing = await self._pin(needed)
-            except StoreFull as full:
-                raise PullFailed(Code.STORE_FULL, await self._full(image)) from full
-        return {blob.digest for blob in needed} - set(missing)
-
-    async def _pin(self, needed: tuple[Blob, ...]) -> list[str]:
-        capacity = await self._tools.room.capacity()
-
-        async def pin() -> list[str] | None:
-            async with self._tools.sessions.begin() as session:
-                return await blobs.pin(session, self._claim, needed, capacity=capacity)
-
-        missing = await steadily(pin)
-        if missing is None:
-            raise LeaseLost
-        return missing
-
-    async def _full(self, image: ImagePlan) -> str:
-        async with self._tools.sessions.begin() as session:
-            taken = await reserved_bytes(session)
-        return (
-            f"the store may hold {await self._tools.room.capacity()} bytes and {taken} are taken; "
-            f"the image has {image.total_bytes}"
-        )
 
     async def _finish(self, made: NewArtifact) -> str:
         async def finish() -> bool:
@@ -213,7 +133,8 @@ class Job:
     async def _fail(self, failure: Failure) -> str:
         async def fail() -> bool:
             async with self._tools.sessions.begin() as session:
-                return await pulls.fail_pull(session, self._claim, failure, size_bytes=self._size)
+                size = self._arrival.size
+                return await pulls.fail_pull(session, self._claim, failure, size_bytes=size)
 
         return failure.code if await steadily(fail) else "CANCELLED"
 
@@ -230,40 +151,4 @@ def _late(seconds: float) -> Failure:
         "DEADLINE_EXCEEDED",
         f"the image was not here {seconds:.0f} seconds after the work on it began",
         "Try again; if that does not help, check how fast the registry is or use a smaller image.",
-    )
-
-
-def _too_large(size: int, limit: int) -> str:
-    return (
-        f"the image has {size} bytes ({size / _GIB:.2f} GiB), compressed; "
-        f"the organization's limit is {limit} GiB"
-    )
-
-
-def _wanted(claim: Claim) -> str:
-    """Return the image to ask for; a reference that nobody can read is refused by who reads it."""
-    if not claim.digest:
-        return claim.image_ref
-    try:
-        return str(replace(reference.parse(claim.image_ref), digest=claim.digest))
-    except InvalidReference:
-        return claim.image_ref
-
-
-def _blobs(image: ImagePlan) -> tuple[Blob, ...]:
-    manifest = Blob(image.manifest.digest, len(image.manifest.data))
-    parts = (Blob(part.digest, part.size) for part in (image.config, *image.layers))
-    return (manifest, *parts)
-
-
-def _artifact(claim: Claim, plan: ImagePlan, pulled: PulledImage) -> NewArtifact:
-    asked = reference.parse(_wanted(claim)).digest
-    return NewArtifact(
-        repository=plan.name,
-        manifest_digest=pulled.manifest_digest,
-        size_bytes=pulled.size_bytes,
-        entrypoint=list(pulled.config.entrypoint) or None,
-        config=asdict(pulled.config),
-        blobs=_blobs(plan),
-        digests=(asked,) if asked else (),
     )

@@ -9,6 +9,7 @@ from services.snapshots.commands import pulls
 from services.snapshots.domain import Claim
 from services.snapshots.images.progress import Phase, Progress
 from services.snapshots.worker.outages import brief, is_outage
+from services.snapshots.worker.waiting import wait
 
 log = logging.getLogger(__name__)
 # Between two writes, however much there is to tell.
@@ -41,7 +42,9 @@ class Lease:
         end = clock() + self._seconds
         while clock() < end:
             await asyncio.sleep(_GAP_SECONDS)
-            await self._wait(self._seconds / 3)
+            # Without anything new to tell, it is renewed all the same.
+            await wait(self._news, self._seconds / 3)
+            self._news.clear()
             asked = clock()
             try:
                 async with asyncio.timeout_at(end):
@@ -55,14 +58,6 @@ class Lease:
                 if not held:
                     return
                 end = asked + self._seconds
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._news.wait(), seconds)
-        except TimeoutError:
-            return  # nothing new to tell: renew it all the same
-        finally:
-            self._news.clear()
 
     async def _renew(self) -> bool:
         now = self._progress

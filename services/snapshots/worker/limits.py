@@ -8,7 +8,7 @@ from uuid import UUID
 import grpc
 
 from services.snapshots.domain import Limits, OrganizationGone
-from services.snapshots.worker.job import LargestImage
+from services.snapshots.worker.tools import LargestImage
 
 log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0

@@ -19,6 +19,7 @@ from services.snapshots.worker.waiting import wait
 
 log = logging.getLogger(__name__)
 _OUTAGE_SECONDS = 1.0
+_SHORTEST_SECONDS = 0.05
 _LAST_CLAIM_SECONDS = 1.0
 # Many notifications in a row cost one look.
 _BREATH_SECONDS = 0.01
@@ -61,7 +62,11 @@ class Scheduler:
                 claim = await self._claim()
                 if claim is None:
                     break
-                tasks.create_task(self._do(claim, woken))
+                job = self._job(claim)
+                self._running.add(job)
+                tasks.create_task(self._do(job, woken))
+                # Begun, it gives its claim back when it is cancelled.
+                await asyncio.sleep(0)
             return await self._pause()
         except Exception as error:
             if not is_outage(error):
@@ -92,9 +97,7 @@ class Scheduler:
                 share=self._share,
             )
 
-    async def _do(self, claim: Claim, woken: asyncio.Event) -> None:
-        job = self._job(claim)
-        self._running.add(job)
+    async def _do(self, job: Job, woken: asyncio.Event) -> None:
         try:
             await job.run()
         finally:
@@ -104,8 +107,11 @@ class Scheduler:
     async def _pause(self) -> float:
         async with self._sessions.begin() as session:
             backlog = await work.backlog(session)
-            due = await work.seconds_until_due(session)
+            due = await work.seconds_until_due(session, share=self._share)
         DUE.set(backlog.due)
         OLDEST.set(backlog.oldest)
-        # What is due by now and was not claimed waits for the share of its organization.
-        return due if due is not None and 0 < due < SAFETY_POLL_SECONDS else SAFETY_POLL_SECONDS
+        full = len(self._running) >= self._places
+        if due is None or full:
+            return SAFETY_POLL_SECONDS
+        # What became due since it was looked for is not kept waiting; nor is the database asked without a break.
+        return min(max(due, _SHORTEST_SECONDS), SAFETY_POLL_SECONDS)

@@ -3,10 +3,13 @@
 import asyncio
 
 
-async def wait(event: asyncio.Event, seconds: float) -> bool:
-    """Return whether `event` was set within that time."""
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Return when `event` is set, or that time is over.
+
+    Not by `asyncio.wait_for`: until Python 3.12 it swallows a cancellation that comes together with the event.
+    """
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
-        return False
-    return True
+        return

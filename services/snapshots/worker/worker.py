@@ -9,10 +9,11 @@ from services.snapshots.commands.moves import WORK
 from services.snapshots.images.http import Http
 from services.snapshots.store.port import Store
 from services.snapshots.worker.garbage import Garbage
-from services.snapshots.worker.job import Job, LargestImage, Tools
+from services.snapshots.worker.job import Job
 from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.room import Room
 from services.snapshots.worker.scheduler import Scheduler
+from services.snapshots.worker.tools import LargestImage, Tools
 from services.snapshots.worker.upkeep import Upkeep
 
 

@@ -162,6 +162,26 @@ async def test_several_workers_never_do_a_job_twice(
     await house.check_at_rest()
 
 
+async def test_no_more_pulls_run_than_there_are_places(
+    house: House, wire: Wire, registry: Registry
+) -> None:
+    for number in range(4):
+        registry.push("places", str(number), image((20_000,), seed=260 + number))
+    wire.open.clear()
+    organizations = [house.organization() for _ in range(4)]
+    asked = [
+        (organization, await organization.create(f"{wire.host}/places:{number}"))
+        for number, organization in enumerate(organizations)
+    ]
+    async with house.worker(wire.host, places=1):
+        await wire.held.wait()
+        assert [pull.running for pull in await house.pulls()].count(True) == 1
+        wire.open.set()
+        for organization, snapshot in asked:
+            await organization.until(snapshot, "active")
+    await house.check_at_rest()
+
+
 async def test_one_organization_leaves_a_place_to_the_others(
     house: House, wire: Wire, registry: Registry
 ) -> None:
