@@ -2,6 +2,7 @@
 
 import json
 import time
+from uuid import uuid4
 
 from bench import fill, usage
 from bench.load import Load, send
@@ -48,10 +49,8 @@ def _ours(system: System) -> dict[str, float]:
 def _mix(system: System, key: str, seconds: float) -> None:
     headers = {"Authorization": f"Bearer {key}"}
     deadline = time.monotonic() + seconds
-    n = 0
     while time.monotonic() < deadline:
-        n += 1
-        body = json.dumps({"name": f"mixed-{n}-{{n}}", "permissions": []})
+        body = json.dumps({"name": f"{uuid4().hex}-{{n}}", "permissions": []})
         for load in (
             Load(url=system.url, path="/snapshots", headers=headers, requests=1000),
             Load(url=system.url, path="/snapshots/base-0000010", headers=headers, requests=2000),

@@ -107,6 +107,7 @@ async def _admit(call: Call, rule: Rule) -> None:
     check(rule, caller)
     call.established = established
     visit.organization_id = caller.organization_id
+    gateway.lists.seen(caller.organization_id or caller.user_id)
     if caller.api_key_id:
         gateway.uses.note(caller.api_key_id)
     if gateway.authenticated is not None and caller.user_id:

@@ -1,10 +1,13 @@
 """Turns: lists of one organization wait for each other, so that they do not keep everybody else waiting."""
 
 import asyncio
+import time
 from collections import deque
 from types import TracebackType
 
 from gateway.errors import Problem
+
+_COMPANY_SECONDS = 1.0
 
 
 class _Lane:
@@ -16,12 +19,28 @@ class _Lane:
 
 
 class Turns:
-    """Lets so many act at once for each subject; the others wait in order, up to a number."""
+    """Lets so many act at once for each subject; the others wait in order, up to a number.
+
+    While somebody else is there, each subject has one turn only: a flood then never has more than one process at a
+    time at work for it, and whoever comes finds a processor.
+    """
 
     def __init__(self, at_once: int, waiting: int) -> None:
         self._at_once = at_once
         self._waiting = waiting
         self._lanes: dict[str, _Lane] = {}
+        # The two subjects that were seen last, and when.
+        self._last = self._before = ("", -_COMPANY_SECONDS)
+
+    def seen(self, subject: str) -> None:
+        """Note that a subject is there, whatever it wants."""
+        if subject != self._last[0]:
+            self._before = self._last
+        self._last = (subject, time.monotonic())
+
+    def _places(self, subject: str) -> int:
+        other = self._before if self._last[0] == subject else self._last
+        return 1 if time.monotonic() - other[1] < _COMPANY_SECONDS else self._at_once
 
     def of(self, subject: str) -> "Turn":
         """Return an async context manager that holds one turn of the subject."""
@@ -31,7 +50,7 @@ class Turns:
         lane = self._lanes.get(subject)
         if lane is None:
             lane = self._lanes[subject] = _Lane()
-        if lane.running < self._at_once:
+        if lane.running < self._places(subject):
             lane.running += 1
             return
         if len(lane.waiting) >= self._waiting:
@@ -55,12 +74,13 @@ class Turns:
     def give(self, subject: str) -> None:
         """End a turn: the next in line has it at once."""
         lane = self._lanes[subject]
-        while lane.waiting:
+        lane.running -= 1
+        places = self._places(subject)
+        while lane.waiting and lane.running < places:
             turn = lane.waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
-                return
-        lane.running -= 1
+                lane.running += 1
         if not lane.running:
             del self._lanes[subject]
 

@@ -30,7 +30,7 @@ operations = router("/organizations", "organizations")
 @guarded("orgs.OrganizationService/ListOrganizations")
 async def list_organizations(call: Call) -> Response:
     gateway = call.visit.gateway
-    async with gateway.lists.of(call.caller.user_id):
+    async with gateway.lists.of(call.caller.organization_id or call.caller.user_id):
         stub = call.services.organizations
         answer = await call.rpc(stub.ListOrganizations, pb.ListOrganizationsRequest())
         return json([gateway.shown.organization(o) for o in answer.organizations])

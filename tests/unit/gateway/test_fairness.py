@@ -31,6 +31,37 @@ async def test_turns_come_in_order() -> None:
     assert turns._lanes == {}
 
 
+async def test_while_somebody_else_is_there_each_has_one_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("gateway.fairness.time.monotonic", lambda: now)
+    turns, order = Turns(3, 10), list[str]()
+    ends = [asyncio.Event() for _ in range(6)]
+    turns.seen("other")
+    turns.seen("o")
+    tasks = [asyncio.create_task(_waiting(turns, str(n), order, ends[n])) for n in range(6)]
+    await _settle()
+    assert order == ["0"]
+    now += 0.9
+    ends[0].set()
+    await _settle()
+    assert order == ["0", "1"]
+    now += 0.2
+    ends[1].set()
+    await _settle()
+    assert order == ["0", "1", "2", "3", "4"]
+    turns.seen("other")
+    for end in ends[2:4]:
+        end.set()
+    await _settle()
+    assert order == ["0", "1", "2", "3", "4"]
+    for end in ends:
+        end.set()
+    await asyncio.gather(*tasks)
+    assert turns._lanes == {}
+
+
 async def test_subjects_do_not_wait_for_each_other() -> None:
     turns = Turns(1, 0)
     async with turns.of("a"), turns.of("b"):
