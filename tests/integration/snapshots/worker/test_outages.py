@@ -175,6 +175,8 @@ async def test_no_more_pulls_run_than_there_are_places(
     ]
     async with house.worker(wire.host, places=1):
         await wire.held.wait()
+        # Nothing tells that nothing happens: time enough for one too many to be claimed.
+        await asyncio.sleep(0.3)
         assert [pull.running for pull in await house.pulls()].count(True) == 1
         wire.open.set()
         for organization, snapshot in asked:
