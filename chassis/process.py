@@ -1,6 +1,7 @@
 """The life of a process: its event loop, the word that it is ready, the orderly end on SIGTERM."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
+log = logging.getLogger(__name__)
 Main = Callable[[asyncio.Event], Awaitable[None]]
 
 
@@ -31,5 +33,9 @@ def notify(state: str) -> None:
         return
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-        out.connect(address)
-        out.sendall(state.encode())
+        try:
+            out.connect(address)
+            out.sendall(state.encode())
+        except OSError as gone:
+            # A supervisor that is gone must not keep a process from ending in order.
+            log.warning("the supervisor does not listen: %s", gone)
