@@ -67,8 +67,9 @@ test: install-dev ## Run the tests (installs what they need)
 	$(BIN)/python -m tests.prerequisites
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
-soak: install-dev ## Run the long tests in full
-	RATOON_SOAK=1 $(BIN)/python -m pytest -q
+soak: install-dev ## Run the long tests in full (hours)
+	$(BIN)/python -m tests.prerequisites
+	RATOON_SOAK=1 $(BIN)/python -m pytest -q --timeout 7200
 
 bench: install-dev ## Run the benchmarks and print the table
 	$(BIN)/python -m bench all
