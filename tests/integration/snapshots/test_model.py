@@ -1,7 +1,6 @@
 """Random lives of snapshots against a small model: no illegal move, the quota exact, at every step."""
 
 import asyncio
-import os
 from uuid import UUID
 
 import grpc
@@ -22,6 +21,7 @@ from ratoon.snapshots.v1.snapshot_pb2 import SnapshotState
 from services.snapshots.domain import CONSUMING, MOVES, Claim, State
 from tests.integration.snapshots.orgs import limits
 from tests.integration.snapshots.world import Member, World
+from tests.soak import rounds
 
 QUOTA = 4
 IMAGES = ("a:1", "b:1")
@@ -31,12 +31,12 @@ _NAMES = {number: State(name.removeprefix("SNAPSHOT_STATE_").lower())
 
 async def test_a_life_of_any_kind_is_legal(world: World) -> None:
     loop = asyncio.get_running_loop()
-    rounds = 300 if os.environ.get("RATOON_SOAK") else 25
+    lives = rounds(25, 300)
     # hypothesis is synchronous: it runs beside the loop and hands every step to it.
-    await asyncio.to_thread(_explore, world, loop, rounds)
+    await asyncio.to_thread(_explore, world, loop, lives)
 
 
-def _explore(world: World, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
+def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
     class Life(RuleBasedStateMachine):
         made = Bundle("made")
 
@@ -157,7 +157,7 @@ def _explore(world: World, loop: asyncio.AbstractEventLoop, rounds: int) -> None
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=rounds,
+            max_examples=lives,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

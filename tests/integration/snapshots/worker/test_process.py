@@ -1,7 +1,6 @@
 """The worker as a process: how it starts and ends, and that it may be killed at any moment."""
 
 import asyncio
-import os
 import random
 import socket
 import time
@@ -17,8 +16,9 @@ from tests.integration.snapshots.worker.house import House
 from tests.integration.snapshots.worker.process import NotStarted, Office, an_office
 from tests.integration.snapshots.worker.proxy import Wire
 from tests.registry import Registry
+from tests.soak import rounds
 
-ROUNDS = 100 if os.environ.get("RATOON_SOAK") else 5
+ROUNDS = rounds(5, 100)
 
 
 @pytest.fixture
