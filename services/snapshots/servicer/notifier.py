@@ -14,7 +14,7 @@ from chassis.outbox import CHANNEL
 from services.snapshots.commands.moves import WORK
 
 log = logging.getLogger(__name__)
-_GATHER_SECONDS = 0.002
+_GATHER_SECONDS = 0.01
 _RETRY_SECONDS = 0.5
 _NOTIFY = "SELECT pg_notify($1, '')"
 
