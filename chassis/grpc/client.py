@@ -25,7 +25,8 @@ def channel(target: str, *services: Any) -> grpc.aio.Channel:
     options: list[tuple[str, Any]] = [
         ("grpc.service_config", json.dumps({"methodConfig": methods})),
         ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 50),
+        # How long one attempt to connect may take, whatever its name says; a busy machine needs its time.
+        ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.max_receive_message_length", 16 << 20),
