@@ -10,6 +10,18 @@ from chassis.migrations import upgrade
 from tests.identities import Keyring
 from tests.postgres import Cluster
 
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run where xdist does not see its groups: tests that must not meet would meet, and nobody would know."""
+    if getattr(config.option, "loadgroup", False):
+        lost = [
+            i.name for i in items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid
+        ]
+        if lost:
+            raise pytest.UsageError(f"this pytest-xdist cannot group tests: {lost[:3]}")
+
+
 MakeDatabase = Callable[[str], Awaitable[str]]
 
 

@@ -179,8 +179,9 @@ def clear_leftovers(data: Path) -> None:
 def running_postmaster(data: Path) -> int | None:
     """Return the process that serves `data` now; drop a `postmaster.pid` whose number another program has by now.
 
-    PostgreSQL itself clears the file of a dead process. What it cannot know is that a living process with that
-    number is something else; we can, because a server's working folder is its data folder.
+    PostgreSQL itself clears the file of a dead process. What it cannot know is that a process with that number is
+    something else, or is dead and waits for a parent that does not ask after it, as in many containers; we can,
+    because a living server's working folder is its data folder.
     """
     pid_file = data / "postmaster.pid"
     try:
@@ -191,10 +192,8 @@ def running_postmaster(data: Path) -> int | None:
     try:
         if Path(f"/proc/{pid}/cwd").readlink() == data.resolve():
             return pid
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    except PermissionError:
-        # A process of another account is no server of ours.
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        # Dead, or a process of another account and so no server of ours.
         pass
     if not _attached(lines):
         pid_file.unlink(missing_ok=True)

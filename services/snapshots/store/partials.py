@@ -128,9 +128,16 @@ class Writer:
         await self._settle()
 
     async def publish(self, partial: Path, blob: Path) -> None:
-        """Make the file `partial`, complete, the blob."""
+        """Make the file `partial`, complete, the blob. Cancelled, it is done first: whoever
+        cancelled may look at the store and finds that nothing moves there any more.
+        """
         self._start(lambda: self._publish(partial, blob))
-        await self._settle()
+        try:
+            await self._settle()
+        except asyncio.CancelledError:
+            if self._work is not None:
+                await asyncio.wait([self._work])
+            raise
 
     async def keep(self) -> None:
         """Write what is in memory, so that a resume finds it."""

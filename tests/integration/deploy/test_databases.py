@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -104,23 +105,43 @@ def test_a_living_server_is_known_by_its_folder(running: Installation) -> None:
     assert running_postmaster(_data(running)) == running.pids()["postgres"]
 
 
-def test_a_server_that_was_left_over_is_replaced(fresh: Install) -> None:
-    one = fresh()
-    assert one.start().returncode == 0
-    assert one.run("down").returncode == 0
-    account = database_account()
-    binaries = find_postgres(account)
-    data = _data(one)
-    left = subprocess.Popen(
-        [binaries.program("postgres"), "-D", data, "-k", data, "-c", "listen_addresses="],
+def _own_server(one: Installation) -> subprocess.Popen[bytes]:
+    """Return a server of the stopped installation's data that is a child of ours and ready."""
+    account, data = database_account(), _data(one)
+    server = subprocess.Popen(
+        [
+            find_postgres(account).program("postgres"),
+            *("-D", data, "-k", data, "-c", "listen_addresses="),
+        ],
         cwd="/",
         stderr=subprocess.PIPE,
         **account.popen_options(),
     )
-    assert left.stderr is not None
-    while b"ready to accept connections" not in left.stderr.readline():
-        assert left.poll() is None
+    assert server.stderr is not None
+    while b"ready to accept connections" not in server.stderr.readline():
+        assert server.poll() is None
+    return server
+
+
+def test_a_server_that_was_left_over_is_replaced(fresh: Install) -> None:
+    one = fresh()
+    assert one.start().returncode == 0
+    assert one.run("down").returncode == 0
+    left = _own_server(one)
     started = one.start()
     left.communicate(timeout=30)
     assert started.returncode == 0, started.stderr
     assert left.returncode == 0
+
+
+def test_a_dead_server_that_nobody_asked_after_is_in_nobodys_way(fresh: Install) -> None:
+    one = fresh()
+    assert one.start().returncode == 0
+    assert one.run("down").returncode == 0
+    dead = _own_server(one)
+    os.kill(dead.pid, signal.SIGKILL)
+    wait_for_end([dead.pid])
+    # Not waited for: its number is taken until the end of this test.
+    started = one.start()
+    dead.communicate(timeout=30)
+    assert started.returncode == 0, started.stderr

@@ -4,9 +4,11 @@ import asyncio
 import fcntl
 import os
 import resource
+import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from io import FileIO
 from pathlib import Path
 from random import Random
 
@@ -14,6 +16,7 @@ import pytest
 
 from services.snapshots.store.digests import InvalidDigest, digest_of
 from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.store.partials import Writer
 from services.snapshots.store.port import (
     BlobMissing,
     BlobTruncated,
@@ -25,6 +28,8 @@ from services.snapshots.store.port import (
 
 DATA = Random(5).randbytes(3_500_000)
 DIGEST = digest_of(DATA)
+# More than the loop's pool has, however many processors there are.
+_EVERY_THREAD = 33
 BAD = [
     "",
     "sha256:",
@@ -185,6 +190,26 @@ async def test_cancelling_frees_the_lock_and_leaves_what_came(
         store.write_blob(DIGEST, len(DATA), source(DATA, offsets=offsets), owner="o"), 5
     )
     assert offsets == [2_000_000]
+
+
+async def test_a_cancelled_publication_is_done_before_it_ends(tmp_path: Path) -> None:
+    partial, blob, gate = tmp_path / "partial", tmp_path / "blob", threading.Event()
+    with Writer(FileIO(partial, "w+"), len(DATA)) as writer:
+        await writer.add(DATA)
+        await writer.complete(DIGEST[7:])
+        loop = asyncio.get_running_loop()
+        waiting = [loop.run_in_executor(None, gate.wait) for _ in range(_EVERY_THREAD)]
+        publication = asyncio.create_task(writer.publish(partial, blob))
+        await asyncio.sleep(0)
+        publication.cancel()
+        done, _ = await asyncio.wait({publication}, timeout=0.05)
+        assert not done
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await publication
+        await asyncio.gather(*waiting)
+        assert blob.read_bytes() == DATA
+        assert not partial.exists()
 
 
 async def test_a_full_disk_has_a_name_and_leaves_nothing(store: OciLayoutStore, root: Path) -> None:
