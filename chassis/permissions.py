@@ -25,9 +25,20 @@ MANAGEMENT = (
     "manage:api_keys",
     "read:limits",
 )
+# What a key may list so that it reads nothing else. Every member reads what they name, so everybody holds them.
+READ_SCOPES = frozenset(
+    (
+        "read:organization",
+        "read:roles",
+        "read:regions",
+        "read:snapshots",
+        "read:sandboxes",
+        "read:registries",
+    )
+)
 # Published later; stored as they are, nothing asks for them yet.
 LATER = ("manage:secrets", "manage:sso", "read:billing", "manage:billing")
-ALL = frozenset((*PUBLISHED, *MANAGEMENT, *LATER))
+ALL = frozenset((*PUBLISHED, *MANAGEMENT, *LATER, *READ_SCOPES))
 
 _OLD_NAMES = {"write:images": "write:snapshots", "delete:images": "delete:snapshots"}
 

@@ -20,6 +20,11 @@ from gateway.visit import SCOPE_KEY, Visit
 BODY_LIMIT = 1 << 20
 BODY_SECONDS = 20.0
 _METADATA_LIMIT = 256
+# Lists are bare arrays: where one page ends and the next begins is said beside them.
+PAGE_SIZE, PAGE_TOKEN, NEXT_PAGE_TOKEN = b"x-page-size", b"x-page-token", b"x-next-page-token"
+_LARGEST_PAGE = 1_000
+# A revision of ours; weak ones never match in If-Match.
+_ETAG = re.compile(rb'"(\d{1,18})"')
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _HEADERS = (
     (b"user-agent", "ratoon-user-agent"),
@@ -60,6 +65,40 @@ class Call(Request):
             message = "Idempotency-Key: 1 to 255 visible ASCII characters"
             raise Problem(400, "IDEMPOTENCY_KEY_INVALID", message)
         return sent.decode()
+
+    @property
+    def if_revision(self) -> int | None:
+        """The revision that the client's If-Match names; None without one, or for any (`*`)."""
+        sent = self.visit.incoming.get(b"if-match", b"*").strip()
+        if sent == b"*":
+            return None
+        if not (found := _ETAG.fullmatch(sent)):
+            message = "If-Match: one ETag as it was answered, or *"
+            raise Problem(400, "IF_MATCH_INVALID", message)
+        return int(found[1])
+
+    @property
+    def page_size(self) -> int:
+        """How many items the client wants of a list at a time; 0: all."""
+        sent = self.visit.incoming.get(PAGE_SIZE, b"0").strip()
+        if not sent.isdigit() or not int(sent[:9]) <= _LARGEST_PAGE:
+            message = f"X-Page-Size: 1 to {_LARGEST_PAGE}"
+            raise Problem(400, "PAGE_SIZE_INVALID", message)
+        return int(sent)
+
+    @property
+    def page_token(self) -> str:
+        """Where the page before ended, as the client was told; empty: from the beginning."""
+        return self.visit.incoming.get(PAGE_TOKEN, b"").strip().decode("latin-1")
+
+    def say_next_page(self, token: str) -> None:
+        """Tell the client how to ask for the next page; an empty token: there is none."""
+        if token:
+            self.visit.outgoing.append((NEXT_PAGE_TOKEN, token.encode()))
+
+    def say_revision(self, revision: int) -> None:
+        """Tell the client the ETag of what is answered."""
+        self.visit.outgoing.append((b"etag", b'"%d"' % revision))
 
     async def rpc(self, method: UnaryUnaryMultiCallable[_Ask, _Answer], message: _Ask) -> _Answer:
         """Call a service in the caller's name; once more with a new token if it does not accept the first."""

@@ -12,15 +12,32 @@ from ratoon.auth.v1 import api_key_service_pb2, authentication_service_pb2, user
 from ratoon.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
 from ratoon.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 from ratoon.auth.v1.user_service_pb2_grpc import UserServiceStub
-from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2, region_service_pb2
+from ratoon.orgs.v1 import (
+    audit_service_pb2,
+    invitation_service_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+    region_service_pb2,
+    role_service_pb2,
+)
+from ratoon.orgs.v1.audit_service_pb2_grpc import AuditServiceStub
+from ratoon.orgs.v1.invitation_service_pb2_grpc import InvitationServiceStub
 from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
+from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
 from ratoon.snapshots.v1 import snapshot_service_pb2
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 AUTH = (api_key_service_pb2, authentication_service_pb2, user_service_pb2)
-ORGS = (member_service_pb2, organization_service_pb2, region_service_pb2)
+ORGS = (
+    audit_service_pb2,
+    invitation_service_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+    region_service_pb2,
+    role_service_pb2,
+)
 SNAPSHOTS = (snapshot_service_pb2,)
 _PROBE_SECONDS = 2.0
 
@@ -48,6 +65,9 @@ class Services:
         self.members = MemberServiceStub(orgs)
         self.organizations = OrganizationServiceStub(orgs)
         self.regions = RegionServiceStub(orgs)
+        self.roles = RoleServiceStub(orgs)
+        self.invitations = InvitationServiceStub(orgs)
+        self.audit = AuditServiceStub(orgs)
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
         self._probes: dict[str, Any] = {
             name: health_pb2_grpc.HealthStub(c)

@@ -28,6 +28,8 @@ _STATUS = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
+# HTTP has a status of its own for a condition that the client itself has set.
+_STATUS_OF_REASON = {"REVISION_MISMATCH": 412}
 # Said when the failure was no refusal: what a service wrote then is not for the public.
 _NEUTRAL = {
     400: "the request cannot be accepted",
@@ -81,7 +83,7 @@ def problem_of(failure: Exception) -> Problem:
     if isinstance(failure, Problem):
         return failure
     if isinstance(failure, Refusal):
-        status = _STATUS[failure.kind.value]
+        status = _STATUS_OF_REASON.get(failure.reason, _STATUS[failure.kind.value])
         return Problem(status, failure.reason, failure.message, _challenge(status))
     if isinstance(failure, grpc.aio.AioRpcError):
         return _of_status(failure)
@@ -123,7 +125,10 @@ def _of_status(failure: grpc.aio.AioRpcError) -> Problem:
     reason = error_info(failure).reason
     if not reason:
         return _neutral(status, code)
-    return Problem(status, reason, failure.details() or _NEUTRAL[status], _challenge(status))
+    status = _STATUS_OF_REASON.get(reason, status)
+    return Problem(
+        status, reason, failure.details() or _NEUTRAL.get(status, ""), _challenge(status)
+    )
 
 
 def _neutral(status: int, code: str = "") -> Problem:

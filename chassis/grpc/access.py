@@ -6,6 +6,7 @@ from typing import Any
 
 from chassis.errors import Kind, Refusal
 from chassis.grpc.caller import Caller
+from chassis.permissions import READ_SCOPES
 from ratoon.access.v1 import access_pb2
 
 
@@ -21,6 +22,8 @@ class Rule:
     account: bool
     system_admin: bool
     services: frozenset[str]
+    or_system_admin: bool = False
+    read_scope: str = ""
 
 
 class CredentialMissing(Refusal):
@@ -90,6 +93,8 @@ def _rule(proto: access_pb2.AccessRule) -> Rule:
         account=proto.account,
         system_admin=proto.system_admin,
         services=frozenset(proto.services),
+        or_system_admin=proto.or_system_admin,
+        read_scope=proto.read_scope,
     )
 
 
@@ -107,12 +112,16 @@ def check(rule: Rule, caller: Caller | None) -> None:
         raise OrganizationRequired("a machine of the system acts in no organization")
     if caller.credential not in rule.credentials:
         raise CredentialMissing("a credential of another kind is required")
+    if rule.or_system_admin and caller.system_admin:
+        return
     if rule.system_admin and not caller.system_admin:
         raise SystemAdminRequired("only an administrator of the installation may do this")
     if rule.account and caller.credential == "api_key" and not caller.account_key:
         raise AccountKeyRequired("a key that belongs to one organization may not do this")
     if rule.organization_role:
         _check_organization(rule, caller)
+    if rule.read_scope and caller.credential == "api_key":
+        _check_read_scope(rule.read_scope, caller)
 
 
 def _check_organization(rule: Rule, caller: Caller) -> None:
@@ -128,7 +137,15 @@ def _check_organization(rule: Rule, caller: Caller) -> None:
             raise PermissionMissing(f"{permission} is required", permission=permission)
 
 
+def _check_read_scope(scope: str, caller: Caller) -> None:
+    """Hold a key that lists read scopes to them; one that lists none reads all, as published."""
+    if scope not in caller.permissions and not caller.permissions.isdisjoint(READ_SCOPES):
+        raise PermissionMissing(f"{scope} is required", permission=scope)
+
+
 def check_scope(rule: Rule, caller: Caller, organization_id: str) -> None:
     """Refuse a request that names another organization than the one its caller was established for."""
+    if rule.or_system_admin and caller.system_admin:
+        return
     if rule.organization_role and organization_id != caller.organization_id:
         raise OrganizationForbidden("the caller does not act in this organization")

@@ -26,6 +26,7 @@ _SAID = {
     404: "There is no such thing, or none that the caller may know of",
     408: "The body did not arrive in time",
     409: "It conflicts with what is there",
+    412: "It was changed since the revision that If-Match names",
     413: "The body is too large",
     429: "Too many requests; Retry-After says when to come again",
     500: "An unforeseen failure",

@@ -1,14 +1,29 @@
 """How organizations, members, roles, regions and people are stored."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, ForeignKeyConstraint, Index, Text, func, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import metadata, text_enum
 from chassis.schema import describe
 from services.orgs.domain import MemberRole, RegionType, SuspensionCause
+from services.orgs.domain.invitations import InvitationStatus
 
 
 class Base(DeclarativeBase):
@@ -20,6 +35,9 @@ class Base(DeclarativeBase):
         MemberRole: text_enum(MemberRole),
         RegionType: text_enum(RegionType),
         SuspensionCause: text_enum(SuspensionCause),
+        InvitationStatus: text_enum(InvitationStatus),
+        bytes: LargeBinary,
+        dict[str, Any]: JSONB,
     }
 
 
@@ -28,7 +46,13 @@ class _Dated:
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
-class Organization(_Dated, Base):
+class _Revised:
+    """What may be changed on condition that nobody else did meanwhile; every change counts."""
+
+    revision: Mapped[int] = mapped_column(BigInteger, server_default="1")
+
+
+class Organization(_Dated, _Revised, Base):
     __tablename__ = "organizations"
     __table_args__ = (
         Index("ix_organizations_created_by", "created_by"),
@@ -65,9 +89,18 @@ class Organization(_Dated, Base):
     sandbox_create_rate_limit_ttl_seconds: Mapped[int | None]
     sandbox_lifecycle_rate_limit_ttl_seconds: Mapped[int | None]
     sandbox_limited_network_egress: Mapped[bool]
+    preview_warning_enabled: Mapped[bool] = mapped_column(server_default=text("false"))
+    secret_quota: Mapped[int] = mapped_column(server_default="0")
+    max_secrets_per_sandbox: Mapped[int] = mapped_column(server_default="0")
+    max_concurrent_snapshot_processing: Mapped[int | None]
+    otel_endpoint: Mapped[str | None]
+    # The names in the clear, so that they can be shown without a key; names and values together sealed.
+    otel_header_names: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    otel_headers: Mapped[bytes | None]
+    experimental_config: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
 
 
-class Member(_Dated, Base):
+class Member(_Dated, _Revised, Base):
     __tablename__ = "members"
     __table_args__ = (Index("ix_members_user_id", "user_id", "organization_id"),)
 
@@ -76,9 +109,10 @@ class Member(_Dated, Base):
     )
     user_id: Mapped[str] = mapped_column(primary_key=True)
     role: Mapped[MemberRole]
+    service_account: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
-class Role(_Dated, Base):
+class Role(_Dated, _Revised, Base):
     """Without an organization it is global: there in every organization, and nobody can change it."""
 
     __tablename__ = "roles"
@@ -114,7 +148,18 @@ class Region(_Dated, Base):
     """With an organization it is that one's own, and of type custom."""
 
     __tablename__ = "regions"
-    __table_args__ = (Index("ix_regions_organization_id", "organization_id"),)
+    __table_args__ = (
+        Index(
+            "uq_regions_organization_id",
+            "organization_id",
+            "name",
+            unique=True,
+            postgresql_where=text("organization_id IS NOT NULL"),
+        ),
+        Index("uq_regions_proxy_key", "proxy_key", unique=True),
+        Index("uq_regions_ssh_gateway_key", "ssh_gateway_key", unique=True),
+        Index("uq_regions_snapshot_manager_password", "snapshot_manager_password", unique=True),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -126,6 +171,11 @@ class Region(_Dated, Base):
     proxy_url: Mapped[str | None]
     ssh_gateway_url: Mapped[str | None]
     snapshot_manager_url: Mapped[str | None]
+    otel_endpoint: Mapped[str | None]
+    # SHA-256 of the secrets.
+    proxy_key: Mapped[bytes | None]
+    ssh_gateway_key: Mapped[bytes | None]
+    snapshot_manager_password: Mapped[bytes | None]
 
 
 class RegionQuota(_Dated, Base):
@@ -146,6 +196,64 @@ class RegionQuota(_Dated, Base):
     max_cpu_per_sandbox: Mapped[int | None]
     max_memory_per_sandbox: Mapped[int | None]
     max_disk_per_sandbox: Mapped[int | None]
+    max_disk_per_non_ephemeral_sandbox: Mapped[int | None]
+    total_gpu_quota: Mapped[int] = mapped_column(server_default="0")
+
+
+class Invitation(_Dated, _Revised, Base):
+    __tablename__ = "invitations"
+    __table_args__ = (
+        # One pending invitation of an address, whoever asks at the same moment.
+        Index(
+            "uq_invitations_pending",
+            "organization_id",
+            "email",
+            unique=True,
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index("ix_invitations_organization_id", "organization_id", "created_at", "id"),
+        Index("ix_invitations_email", "email", postgresql_where=text("status = 'pending'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    organization_id: Mapped[UUID] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE")
+    )
+    # Trimmed and in lower case.
+    email: Mapped[str]
+    invited_by: Mapped[str]
+    role: Mapped[MemberRole]
+    expires_at: Mapped[datetime]
+    status: Mapped[InvitationStatus]
+
+
+class InvitationRole(Base):
+    __tablename__ = "invitation_roles"
+    __table_args__ = (Index("ix_invitation_roles_role_id", "role_id"),)
+
+    invitation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("invitations.id", ondelete="CASCADE"), primary_key=True
+    )
+    # No cascade: a role that a pending invitation offers cannot be deleted.
+    role_id: Mapped[UUID] = mapped_column(ForeignKey("roles.id"), primary_key=True)
+
+
+class Mail(Base):
+    """A mail to be sent for an invitation; written in the transaction of what it tells."""
+
+    __tablename__ = "mails"
+    __table_args__ = (
+        Index("ix_mails_due_at", "due_at", postgresql_where=text("sent_at IS NULL")),
+        Index("ix_mails_invitation_id", "invitation_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    invitation_id: Mapped[UUID] = mapped_column(ForeignKey("invitations.id", ondelete="CASCADE"))
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]
+    last_error: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Person(Base):

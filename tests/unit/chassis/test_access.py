@@ -1,5 +1,6 @@
 """Who may call what: every rule of the contract against every kind of caller."""
 
+import msgspec
 import pytest
 
 from chassis.errors import Refusal
@@ -27,6 +28,8 @@ KEY = Caller(
 ACCOUNT_KEY = Caller(credential="api_key", user_id="u", api_key_id="k", account_key=True)
 ADMIN = Caller(credential="oidc", user_id="u", system_admin=True)
 GATEWAY = Caller(credential="service", service="gateway")
+READER = msgspec.structs.replace(KEY, permissions=frozenset({"read:roles", "write:snapshots"}))
+NARROW = msgspec.structs.replace(KEY, permissions=frozenset({"read:snapshots"}))
 
 
 def rule(
@@ -39,9 +42,13 @@ def rule(
     account: bool = False,
     system_admin: bool = False,
     services: frozenset[str] = frozenset(),
+    or_system_admin: bool = False,
+    read_scope: str = "",
 ) -> Rule:
     return Rule(
-        public, credentials, role, permission, key_permission, account, system_admin, services
+        *(public, credentials, role, permission, key_permission, account, system_admin, services),
+        or_system_admin=or_system_admin,
+        read_scope=read_scope,
     )
 
 
@@ -52,6 +59,8 @@ KEYS = rule(role="member", key_permission="manage:api_keys")
 WRITES = rule(role="member", permission="write:snapshots")
 ACCOUNT = rule(account=True)
 ADMINS = rule(system_admin=True)
+OWNS_OR_ADMINS = rule(role="owner", permission="manage:organization", or_system_admin=True)
+SCOPED = rule(role="member", read_scope="read:roles")
 GATEWAYS = rule(credentials=frozenset({"service"}), services=frozenset({"gateway"}))
 
 
@@ -80,6 +89,15 @@ GATEWAYS = rule(credentials=frozenset({"service"}), services=frozenset({"gateway
         (ACCOUNT, ACCOUNT_KEY, ""),
         (ADMINS, OWNER, "SYSTEM_ADMIN_REQUIRED"),
         (ADMINS, ADMIN, ""),
+        (OWNS_OR_ADMINS, ADMIN, ""),
+        (OWNS_OR_ADMINS, NOWHERE, "ORGANIZATION_REQUIRED"),
+        (OWNS_OR_ADMINS, MEMBER, "OWNER_REQUIRED"),
+        (OWNS_OR_ADMINS, GATEWAY, "ORGANIZATION_REQUIRED"),
+        (SCOPED, MEMBER, ""),
+        (SCOPED, KEY, ""),
+        (SCOPED, READER, ""),
+        (SCOPED, NARROW, "PERMISSION_MISSING"),
+        (READS, NARROW, ""),
         (GATEWAYS, GATEWAY, ""),
         (GATEWAYS, Caller(credential="service", service="orgs"), "SERVICE_REFUSED"),
         (GATEWAYS, OWNER, "CREDENTIAL_INVALID"),
@@ -104,6 +122,7 @@ def test_what_is_missing_is_named() -> None:
 def test_a_caller_acts_where_it_was_established() -> None:
     check_scope(READS, MEMBER, "o")
     check_scope(ANY, MEMBER, "other")
+    check_scope(OWNS_OR_ADMINS, ADMIN, "other")
     with pytest.raises(Refusal) as refused:
         check_scope(READS, MEMBER, "other")
     assert refused.value.reason == "ORGANIZATION_FORBIDDEN"

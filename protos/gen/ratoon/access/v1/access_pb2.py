@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dratoon/access/v1/access.proto\x12\x10ratoon.access.v1\x1a google/protobuf/descriptor.proto\"\xf7\x01\n\nAccessRule\x12\x0e\n\x06public\x18\x01 \x01(\x08\x12\x35\n\x0b\x63redentials\x18\x02 \x03(\x0e\x32 .ratoon.access.v1.CredentialKind\x12=\n\x11organization_role\x18\x03 \x01(\x0e\x32\".ratoon.access.v1.OrganizationRole\x12\x12\n\npermission\x18\x04 \x01(\t\x12\x16\n\x0ekey_permission\x18\x05 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x06 \x01(\x08\x12\x14\n\x0csystem_admin\x18\x07 \x01(\x08\x12\x10\n\x08services\x18\x08 \x03(\t*\x85\x01\n\x0e\x43redentialKind\x12\x1f\n\x1b\x43REDENTIAL_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43REDENTIAL_KIND_API_KEY\x10\x01\x12\x18\n\x14\x43REDENTIAL_KIND_OIDC\x10\x02\x12\x1b\n\x17\x43REDENTIAL_KIND_SERVICE\x10\x03*p\n\x10OrganizationRole\x12!\n\x1dORGANIZATION_ROLE_UNSPECIFIED\x10\x00\x12\x1c\n\x18ORGANIZATION_ROLE_MEMBER\x10\x01\x12\x1b\n\x17ORGANIZATION_ROLE_OWNER\x10\x02*@\n\nSystemRole\x12\x1b\n\x17SYSTEM_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11SYSTEM_ROLE_ADMIN\x10\x01:N\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1c.ratoon.access.v1.AccessRuleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dratoon/access/v1/access.proto\x12\x10ratoon.access.v1\x1a google/protobuf/descriptor.proto\"\xa4\x02\n\nAccessRule\x12\x0e\n\x06public\x18\x01 \x01(\x08\x12\x35\n\x0b\x63redentials\x18\x02 \x03(\x0e\x32 .ratoon.access.v1.CredentialKind\x12=\n\x11organization_role\x18\x03 \x01(\x0e\x32\".ratoon.access.v1.OrganizationRole\x12\x12\n\npermission\x18\x04 \x01(\t\x12\x16\n\x0ekey_permission\x18\x05 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x06 \x01(\x08\x12\x14\n\x0csystem_admin\x18\x07 \x01(\x08\x12\x10\n\x08services\x18\x08 \x03(\t\x12\x17\n\x0for_system_admin\x18\t \x01(\x08\x12\x12\n\nread_scope\x18\n \x01(\t*\x85\x01\n\x0e\x43redentialKind\x12\x1f\n\x1b\x43REDENTIAL_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43REDENTIAL_KIND_API_KEY\x10\x01\x12\x18\n\x14\x43REDENTIAL_KIND_OIDC\x10\x02\x12\x1b\n\x17\x43REDENTIAL_KIND_SERVICE\x10\x03*p\n\x10OrganizationRole\x12!\n\x1dORGANIZATION_ROLE_UNSPECIFIED\x10\x00\x12\x1c\n\x18ORGANIZATION_ROLE_MEMBER\x10\x01\x12\x1b\n\x17ORGANIZATION_ROLE_OWNER\x10\x02*@\n\nSystemRole\x12\x1b\n\x17SYSTEM_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11SYSTEM_ROLE_ADMIN\x10\x01:N\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1c.ratoon.access.v1.AccessRuleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.access.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREDENTIALKIND']._serialized_start=336
-  _globals['_CREDENTIALKIND']._serialized_end=469
-  _globals['_ORGANIZATIONROLE']._serialized_start=471
-  _globals['_ORGANIZATIONROLE']._serialized_end=583
-  _globals['_SYSTEMROLE']._serialized_start=585
-  _globals['_SYSTEMROLE']._serialized_end=649
+  _globals['_CREDENTIALKIND']._serialized_start=381
+  _globals['_CREDENTIALKIND']._serialized_end=514
+  _globals['_ORGANIZATIONROLE']._serialized_start=516
+  _globals['_ORGANIZATIONROLE']._serialized_end=628
+  _globals['_SYSTEMROLE']._serialized_start=630
+  _globals['_SYSTEMROLE']._serialized_end=694
   _globals['_ACCESSRULE']._serialized_start=86
-  _globals['_ACCESSRULE']._serialized_end=333
+  _globals['_ACCESSRULE']._serialized_end=378
 # @@protoc_insertion_point(module_scope)

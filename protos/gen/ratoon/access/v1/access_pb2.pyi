@@ -115,6 +115,8 @@ class AccessRule(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     SYSTEM_ADMIN_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
+    OR_SYSTEM_ADMIN_FIELD_NUMBER: _builtins.int
+    READ_SCOPE_FIELD_NUMBER: _builtins.int
     public: _builtins.bool
     """Anybody may call it through the gateway, with or without a credential."""
     organization_role: Global___OrganizationRole.ValueType
@@ -129,6 +131,12 @@ class AccessRule(_message.Message):
     """An API key must be an account key: one that is bound to a person, not to an organization."""
     system_admin: _builtins.bool
     """The caller must be an administrator of the installation, and so must the key have been made."""
+    or_system_admin: _builtins.bool
+    """An administrator of the installation may call it too, member or not; everything else above is then left aside but
+    the kinds of credential.
+    """
+    read_scope: _builtins.str
+    """A read that an API key with explicit read scopes must carry this scope for. A key without any reads as published."""
     @_builtins.property
     def credentials(self) -> _containers.RepeatedScalarFieldContainer[Global___CredentialKind.ValueType]:
         """The kinds of credential that are accepted. A kind that is not listed is answered as if no credential was sent."""
@@ -148,10 +156,12 @@ class AccessRule(_message.Message):
         account: _builtins.bool = ...,
         system_admin: _builtins.bool = ...,
         services: _abc.Iterable[_builtins.str] | None = ...,
+        or_system_admin: _builtins.bool = ...,
+        read_scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "credentials", b"credentials", "key_permission", b"key_permission", "organization_role", b"organization_role", "permission", b"permission", "public", b"public", "services", b"services", "system_admin", b"system_admin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "credentials", b"credentials", "key_permission", b"key_permission", "or_system_admin", b"or_system_admin", "organization_role", b"organization_role", "permission", b"permission", "public", b"public", "read_scope", b"read_scope", "services", b"services", "system_admin", b"system_admin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,6 +36,8 @@ class ApiKey(_message.Message):
     LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     SYSTEM_ADMIN_FIELD_NUMBER: _builtins.int
+    PREVIOUS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Internal id (UUID). Not part of the public API."""
     organization_id: _builtins.str
@@ -50,6 +52,8 @@ class ApiKey(_message.Message):
     """Last three characters of the secret."""
     system_admin: _builtins.bool
     """It carries its holder's power over the installation."""
+    revision: _builtins.int
+    """Counts the changes but not the uses; what `if_revision` of a change is compared with."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -66,6 +70,10 @@ class ApiKey(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it stops working. Unset: never."""
 
+    @_builtins.property
+    def previous_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the secret before the last rotation still works. Unset: it does not."""
+
     def __init__(
         self,
         *,
@@ -80,10 +88,12 @@ class ApiKey(_message.Message):
         last_use_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         system_admin: _builtins.bool = ...,
+        previous_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "previous_expire_time", b"previous_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "last_use_time", b"last_use_time", "name", b"name", "organization_id", b"organization_id", "permissions", b"permissions", "prefix", b"prefix", "suffix", b"suffix", "system_admin", b"system_admin", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "last_use_time", b"last_use_time", "name", b"name", "organization_id", b"organization_id", "permissions", b"permissions", "prefix", b"prefix", "previous_expire_time", b"previous_expire_time", "revision", b"revision", "suffix", b"suffix", "system_admin", b"system_admin", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from ratoon.access.v1 import access_pb2 as ratoon_dot_access_dot_v1_dot_access__
 from ratoon.auth.v1 import api_key_pb2 as ratoon_dot_auth_dot_v1_dot_api__key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ratoon/auth/v1/api_key_service.proto\x12\x0eratoon.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/auth/v1/api_key.proto\"\x96\x01\n\x13\x43reateApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"O\n\x14\x43reateApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"-\n\x12ListApiKeysRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\"?\n\x13ListApiKeysResponse\x12(\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x16.ratoon.auth.v1.ApiKey\"9\n\x10GetApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"<\n\x11GetApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\"M\n\x13\x44\x65leteApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteApiKeyResponse2\xe9\x03\n\rApiKeyService\x12v\n\x0c\x43reateApiKey\x12#.ratoon.auth.v1.CreateApiKeyRequest\x1a$.ratoon.auth.v1.CreateApiKeyResponse\"\x1b\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12v\n\x0bListApiKeys\x12\".ratoon.auth.v1.ListApiKeysRequest\x1a#.ratoon.auth.v1.ListApiKeysResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12p\n\tGetApiKey\x12 .ratoon.auth.v1.GetApiKeyRequest\x1a!.ratoon.auth.v1.GetApiKeyResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12v\n\x0c\x44\x65leteApiKey\x12#.ratoon.auth.v1.DeleteApiKeyRequest\x1a$.ratoon.auth.v1.DeleteApiKeyResponse\"\x1b\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keysb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ratoon/auth/v1/api_key_service.proto\x12\x0eratoon.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/auth/v1/api_key.proto\"\xa7\x01\n\x13\x43reateApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpermissions\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0f\n\x07user_id\x18\x06 \x01(\t\"O\n\x14\x43reateApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"z\n\x12ListApiKeysRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bunused_days\x18\x02 \x01(\x05\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"X\n\x13ListApiKeysResponse\x12(\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x16.ratoon.auth.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0bPermissions\x12\x13\n\x0bpermissions\x18\x01 \x03(\t\"\xf5\x01\n\x13UpdateApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x30\n\x0bpermissions\x18\x04 \x01(\x0b\x32\x1b.ratoon.auth.v1.Permissions\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x63lear_expire_time\x18\x06 \x01(\x08\x12\x18\n\x0bif_revision\x18\x07 \x01(\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_if_revision\"?\n\x14UpdateApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\"\x90\x01\n\x13RotateApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x17\n\x0foverlap_seconds\x18\x04 \x01(\x03\x12\x18\n\x0bif_revision\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_if_revision\"O\n\x14RotateApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"9\n\x10GetApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"<\n\x11GetApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\"M\n\x13\x44\x65leteApiKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteApiKeyResponse2\xd9\x05\n\rApiKeyService\x12v\n\x0c\x43reateApiKey\x12#.ratoon.auth.v1.CreateApiKeyRequest\x1a$.ratoon.auth.v1.CreateApiKeyResponse\"\x1b\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12v\n\x0bListApiKeys\x12\".ratoon.auth.v1.ListApiKeysRequest\x1a#.ratoon.auth.v1.ListApiKeysResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12p\n\tGetApiKey\x12 .ratoon.auth.v1.GetApiKeyRequest\x1a!.ratoon.auth.v1.GetApiKeyResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12v\n\x0cUpdateApiKey\x12#.ratoon.auth.v1.UpdateApiKeyRequest\x1a$.ratoon.auth.v1.UpdateApiKeyResponse\"\x1b\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12v\n\x0cRotateApiKey\x12#.ratoon.auth.v1.RotateApiKeyRequest\x1a$.ratoon.auth.v1.RotateApiKeyResponse\"\x1b\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keys\x12v\n\x0c\x44\x65leteApiKey\x12#.ratoon.auth.v1.DeleteApiKeyRequest\x1a$.ratoon.auth.v1.DeleteApiKeyResponse\"\x1b\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01*\x0fmanage:api_keysb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +40,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEYSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\220\002\001\252\273\030\027\022\002\001\002\030\001*\017manage:api_keys'
   _globals['_APIKEYSERVICE'].methods_by_name['GetApiKey']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['GetApiKey']._serialized_options = b'\220\002\001\252\273\030\027\022\002\001\002\030\001*\017manage:api_keys'
+  _globals['_APIKEYSERVICE'].methods_by_name['UpdateApiKey']._loaded_options = None
+  _globals['_APIKEYSERVICE'].methods_by_name['UpdateApiKey']._serialized_options = b'\252\273\030\027\022\002\001\002\030\001*\017manage:api_keys'
+  _globals['_APIKEYSERVICE'].methods_by_name['RotateApiKey']._loaded_options = None
+  _globals['_APIKEYSERVICE'].methods_by_name['RotateApiKey']._serialized_options = b'\252\273\030\027\022\002\001\002\030\001*\017manage:api_keys'
   _globals['_APIKEYSERVICE'].methods_by_name['DeleteApiKey']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['DeleteApiKey']._serialized_options = b'\252\273\030\027\022\002\001\002\030\001*\017manage:api_keys'
   _globals['_CREATEAPIKEYREQUEST']._serialized_start=151
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=301
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=303
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=382
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=384
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=429
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=431
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=494
-  _globals['_GETAPIKEYREQUEST']._serialized_start=496
-  _globals['_GETAPIKEYREQUEST']._serialized_end=553
-  _globals['_GETAPIKEYRESPONSE']._serialized_start=555
-  _globals['_GETAPIKEYRESPONSE']._serialized_end=615
-  _globals['_DELETEAPIKEYREQUEST']._serialized_start=617
-  _globals['_DELETEAPIKEYREQUEST']._serialized_end=694
-  _globals['_DELETEAPIKEYRESPONSE']._serialized_start=696
-  _globals['_DELETEAPIKEYRESPONSE']._serialized_end=718
-  _globals['_APIKEYSERVICE']._serialized_start=721
-  _globals['_APIKEYSERVICE']._serialized_end=1210
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=318
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=320
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=399
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=401
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=523
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=525
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=613
+  _globals['_PERMISSIONS']._serialized_start=615
+  _globals['_PERMISSIONS']._serialized_end=649
+  _globals['_UPDATEAPIKEYREQUEST']._serialized_start=652
+  _globals['_UPDATEAPIKEYREQUEST']._serialized_end=897
+  _globals['_UPDATEAPIKEYRESPONSE']._serialized_start=899
+  _globals['_UPDATEAPIKEYRESPONSE']._serialized_end=962
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=965
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=1109
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=1111
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=1190
+  _globals['_GETAPIKEYREQUEST']._serialized_start=1192
+  _globals['_GETAPIKEYREQUEST']._serialized_end=1249
+  _globals['_GETAPIKEYRESPONSE']._serialized_start=1251
+  _globals['_GETAPIKEYRESPONSE']._serialized_end=1311
+  _globals['_DELETEAPIKEYREQUEST']._serialized_start=1313
+  _globals['_DELETEAPIKEYREQUEST']._serialized_end=1390
+  _globals['_DELETEAPIKEYRESPONSE']._serialized_start=1392
+  _globals['_DELETEAPIKEYRESPONSE']._serialized_end=1414
+  _globals['_APIKEYSERVICE']._serialized_start=1417
+  _globals['_APIKEYSERVICE']._serialized_end=2146
 # @@protoc_insertion_point(module_scope)

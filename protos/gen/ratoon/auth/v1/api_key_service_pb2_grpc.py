@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class ApiKeyServiceStub:
-    """Keeps API keys: makes, lists and deletes them.
+    """Keeps API keys: makes, lists, changes, rotates and deletes them.
+
+    A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
+    Such a key can neither make nor change keys that read more than itself.
     """
 
     def __init__(self, channel):
@@ -50,6 +53,16 @@ class ApiKeyServiceStub:
                 request_serializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.GetApiKeyRequest.SerializeToString,
                 response_deserializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.GetApiKeyResponse.FromString,
                 _registered_method=True)
+        self.UpdateApiKey = channel.unary_unary(
+                '/ratoon.auth.v1.ApiKeyService/UpdateApiKey',
+                request_serializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.UpdateApiKeyRequest.SerializeToString,
+                response_deserializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.UpdateApiKeyResponse.FromString,
+                _registered_method=True)
+        self.RotateApiKey = channel.unary_unary(
+                '/ratoon.auth.v1.ApiKeyService/RotateApiKey',
+                request_serializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.RotateApiKeyRequest.SerializeToString,
+                response_deserializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.RotateApiKeyResponse.FromString,
+                _registered_method=True)
         self.DeleteApiKey = channel.unary_unary(
                 '/ratoon.auth.v1.ApiKeyService/DeleteApiKey',
                 request_serializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.DeleteApiKeyRequest.SerializeToString,
@@ -58,16 +71,22 @@ class ApiKeyServiceStub:
 
 
 class ApiKeyServiceServicer:
-    """Keeps API keys: makes, lists and deletes them.
+    """Keeps API keys: makes, lists, changes, rotates and deletes them.
+
+    A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
+    Such a key can neither make nor change keys that read more than itself.
     """
 
     def CreateApiKey(self, request, context):
-        """Makes a key for the caller in the organization. The secret is in the answer and nowhere else, ever.
+        """Makes a key in the organization: for the caller, or for a service account if the caller is an owner. The secret is in
+        the answer and nowhere else, ever.
 
         Refused with API_KEY_NAME_TAKEN (ALREADY_EXISTS), API_KEY_NAME_INVALID, API_KEY_PERMISSION_UNKNOWN,
         API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: asks for more than the caller
-        holds; the metadata names them), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or
-        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
+        holds; the metadata names them), NOT_KEY_HOLDER (PERMISSION_DENIED: for somebody else, and not an owner),
+        SERVICE_ACCOUNT_NOT_FOUND (no such account of this organization; nobody makes keys for another person),
+        IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS:
+        same key, other request).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,6 +95,8 @@ class ApiKeyServiceServicer:
     def ListApiKeys(self, request, context):
         """Lists keys of the organization: an owner sees all of them, anybody else the own ones.
         Most recently used first, never used last, then newest first.
+
+        Refused with PAGE_TOKEN_INVALID or UNUSED_DAYS_INVALID (INVALID_ARGUMENT: more than 36,500).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,6 +104,28 @@ class ApiKeyServiceServicer:
 
     def GetApiKey(self, request, context):
         """Gets one of the caller's own keys. Refused with API_KEY_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateApiKey(self, request, context):
+        """Changes what a key may do and how long. The change holds at the next request.
+
+        Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's, and not an owner),
+        API_KEY_PERMISSION_UNKNOWN, API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: adds what
+        the caller does not hold) or REVISION_MISMATCH (ABORTED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateApiKey(self, request, context):
+        """Gives a key a new secret, which is in the answer and nowhere else, ever. The old one works on for the overlap; one that
+        still overlapped from an earlier rotation stops at once.
+
+        Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's; an owner may rotate those of
+        service accounts), OVERLAP_INVALID (INVALID_ARGUMENT: negative, or longer than 30 days) or REVISION_MISMATCH (ABORTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,6 +158,16 @@ def add_ApiKeyServiceServicer_to_server(servicer, server):
                     request_deserializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.GetApiKeyRequest.FromString,
                     response_serializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.GetApiKeyResponse.SerializeToString,
             ),
+            'UpdateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateApiKey,
+                    request_deserializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.UpdateApiKeyRequest.FromString,
+                    response_serializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.UpdateApiKeyResponse.SerializeToString,
+            ),
+            'RotateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateApiKey,
+                    request_deserializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.RotateApiKeyRequest.FromString,
+                    response_serializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.RotateApiKeyResponse.SerializeToString,
+            ),
             'DeleteApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteApiKey,
                     request_deserializer=ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.DeleteApiKeyRequest.FromString,
@@ -129,7 +182,10 @@ def add_ApiKeyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ApiKeyService:
-    """Keeps API keys: makes, lists and deletes them.
+    """Keeps API keys: makes, lists, changes, rotates and deletes them.
+
+    A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
+    Such a key can neither make nor change keys that read more than itself.
     """
 
     @staticmethod
@@ -203,6 +259,60 @@ class ApiKeyService:
             '/ratoon.auth.v1.ApiKeyService/GetApiKey',
             ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.GetApiKeyRequest.SerializeToString,
             ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.GetApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.auth.v1.ApiKeyService/UpdateApiKey',
+            ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.UpdateApiKeyRequest.SerializeToString,
+            ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.UpdateApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.auth.v1.ApiKeyService/RotateApiKey',
+            ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.RotateApiKeyRequest.SerializeToString,
+            ratoon_dot_auth_dot_v1_dot_api__key__service__pb2.RotateApiKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

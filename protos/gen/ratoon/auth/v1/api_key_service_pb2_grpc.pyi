@@ -13,23 +13,46 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ApiKeyServiceStub:
-    """Keeps API keys: makes, lists and deletes them."""
+    """Keeps API keys: makes, lists, changes, rotates and deletes them.
+
+    A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
+    Such a key can neither make nor change keys that read more than itself.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.CreateApiKeyRequest, _api_key_service_pb2.CreateApiKeyResponse]
-    """Makes a key for the caller in the organization. The secret is in the answer and nowhere else, ever.
+    """Makes a key in the organization: for the caller, or for a service account if the caller is an owner. The secret is in
+    the answer and nowhere else, ever.
 
     Refused with API_KEY_NAME_TAKEN (ALREADY_EXISTS), API_KEY_NAME_INVALID, API_KEY_PERMISSION_UNKNOWN,
     API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: asks for more than the caller
-    holds; the metadata names them), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or
-    IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
+    holds; the metadata names them), NOT_KEY_HOLDER (PERMISSION_DENIED: for somebody else, and not an owner),
+    SERVICE_ACCOUNT_NOT_FOUND (no such account of this organization; nobody makes keys for another person),
+    IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS:
+    same key, other request).
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.ListApiKeysRequest, _api_key_service_pb2.ListApiKeysResponse]
     """Lists keys of the organization: an owner sees all of them, anybody else the own ones.
     Most recently used first, never used last, then newest first.
+
+    Refused with PAGE_TOKEN_INVALID or UNUSED_DAYS_INVALID (INVALID_ARGUMENT: more than 36,500).
     """
     GetApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.GetApiKeyRequest, _api_key_service_pb2.GetApiKeyResponse]
     """Gets one of the caller's own keys. Refused with API_KEY_NOT_FOUND."""
+    UpdateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.UpdateApiKeyRequest, _api_key_service_pb2.UpdateApiKeyResponse]
+    """Changes what a key may do and how long. The change holds at the next request.
+
+    Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's, and not an owner),
+    API_KEY_PERMISSION_UNKNOWN, API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: adds what
+    the caller does not hold) or REVISION_MISMATCH (ABORTED).
+    """
+    RotateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.RotateApiKeyRequest, _api_key_service_pb2.RotateApiKeyResponse]
+    """Gives a key a new secret, which is in the answer and nowhere else, ever. The old one works on for the overlap; one that
+    still overlapped from an earlier rotation stops at once.
+
+    Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's; an owner may rotate those of
+    service accounts), OVERLAP_INVALID (INVALID_ARGUMENT: negative, or longer than 30 days) or REVISION_MISMATCH (ABORTED).
+    """
     DeleteApiKey: _aio.UnaryUnaryMultiCallable[_api_key_service_pb2.DeleteApiKeyRequest, _api_key_service_pb2.DeleteApiKeyResponse]
     """Deletes a key; it is refused everywhere within 100 ms (p99).
 
@@ -37,7 +60,11 @@ class ApiKeyServiceStub:
     """
 
 class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps API keys: makes, lists and deletes them."""
+    """Keeps API keys: makes, lists, changes, rotates and deletes them.
+
+    A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
+    Such a key can neither make nor change keys that read more than itself.
+    """
 
     @_abc_1.abstractmethod
     def CreateApiKey(
@@ -45,12 +72,15 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_service_pb2.CreateApiKeyRequest,
         context: _aio.ServicerContext[_api_key_service_pb2.CreateApiKeyRequest, _abc.Awaitable[_api_key_service_pb2.CreateApiKeyResponse]],
     ) -> _abc.Awaitable[_api_key_service_pb2.CreateApiKeyResponse]:
-        """Makes a key for the caller in the organization. The secret is in the answer and nowhere else, ever.
+        """Makes a key in the organization: for the caller, or for a service account if the caller is an owner. The secret is in
+        the answer and nowhere else, ever.
 
         Refused with API_KEY_NAME_TAKEN (ALREADY_EXISTS), API_KEY_NAME_INVALID, API_KEY_PERMISSION_UNKNOWN,
         API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: asks for more than the caller
-        holds; the metadata names them), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or
-        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS: same key, other request).
+        holds; the metadata names them), NOT_KEY_HOLDER (PERMISSION_DENIED: for somebody else, and not an owner),
+        SERVICE_ACCOUNT_NOT_FOUND (no such account of this organization; nobody makes keys for another person),
+        IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS:
+        same key, other request).
         """
 
     @_abc_1.abstractmethod
@@ -61,6 +91,8 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_api_key_service_pb2.ListApiKeysResponse]:
         """Lists keys of the organization: an owner sees all of them, anybody else the own ones.
         Most recently used first, never used last, then newest first.
+
+        Refused with PAGE_TOKEN_INVALID or UNUSED_DAYS_INVALID (INVALID_ARGUMENT: more than 36,500).
         """
 
     @_abc_1.abstractmethod
@@ -70,6 +102,32 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_api_key_service_pb2.GetApiKeyRequest, _abc.Awaitable[_api_key_service_pb2.GetApiKeyResponse]],
     ) -> _abc.Awaitable[_api_key_service_pb2.GetApiKeyResponse]:
         """Gets one of the caller's own keys. Refused with API_KEY_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def UpdateApiKey(
+        self,
+        request: _api_key_service_pb2.UpdateApiKeyRequest,
+        context: _aio.ServicerContext[_api_key_service_pb2.UpdateApiKeyRequest, _abc.Awaitable[_api_key_service_pb2.UpdateApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_key_service_pb2.UpdateApiKeyResponse]:
+        """Changes what a key may do and how long. The change holds at the next request.
+
+        Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's, and not an owner),
+        API_KEY_PERMISSION_UNKNOWN, API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: adds what
+        the caller does not hold) or REVISION_MISMATCH (ABORTED).
+        """
+
+    @_abc_1.abstractmethod
+    def RotateApiKey(
+        self,
+        request: _api_key_service_pb2.RotateApiKeyRequest,
+        context: _aio.ServicerContext[_api_key_service_pb2.RotateApiKeyRequest, _abc.Awaitable[_api_key_service_pb2.RotateApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_key_service_pb2.RotateApiKeyResponse]:
+        """Gives a key a new secret, which is in the answer and nowhere else, ever. The old one works on for the overlap; one that
+        still overlapped from an earlier rotation stops at once.
+
+        Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's; an owner may rotate those of
+        service accounts), OVERLAP_INVALID (INVALID_ARGUMENT: negative, or longer than 30 days) or REVISION_MISMATCH (ABORTED).
+        """
 
     @_abc_1.abstractmethod
     def DeleteApiKey(

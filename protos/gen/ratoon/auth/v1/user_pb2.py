@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ratoon.access.v1 import access_pb2 as ratoon_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ratoon/auth/v1/user.proto\x12\x0eratoon.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\"\xdc\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\r\n\x05\x65mail\x18\x05 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x06 \x01(\x08\x12\x31\n\x0bsystem_role\x18\x07 \x01(\x0e\x32\x1c.ratoon.access.v1.SystemRoleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19ratoon/auth/v1/user.proto\x12\x0eratoon.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\"\xb1\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\r\n\x05\x65mail\x18\x05 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x06 \x01(\x08\x12\x31\n\x0bsystem_role\x18\x07 \x01(\x0e\x32\x1c.ratoon.access.v1.SystemRole\x12\x30\n\x0c\x64isable_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05local\x18\t \x01(\x08\x12\x12\n\npublic_key\x18\n \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.auth.v1.user_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USER']._serialized_start=110
-  _globals['_USER']._serialized_end=330
+  _globals['_USER']._serialized_end=415
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,9 @@ class User(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
     SYSTEM_ROLE_FIELD_NUMBER: _builtins.int
+    DISABLE_TIME_FIELD_NUMBER: _builtins.int
+    LOCAL_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The OIDC subject, or an id made by auth."""
     name: _builtins.str
@@ -41,6 +44,10 @@ class User(_message.Message):
     """Whether the address is verified; follows the issuer's claim."""
     system_role: _access_pb2.SystemRole.ValueType
     """Power over the installation."""
+    local: _builtins.bool
+    """It was made here, not by an issuer."""
+    public_key: _builtins.str
+    """OpenSSH public key that was last made for the person. Empty: none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When auth first saw the person."""
@@ -48,6 +55,10 @@ class User(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Last change of the row."""
+
+    @_builtins.property
+    def disable_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when every credential of the person is refused. Unset: none is for that reason."""
 
     def __init__(
         self,
@@ -59,10 +70,13 @@ class User(_message.Message):
         email: _builtins.str = ...,
         email_verified: _builtins.bool = ...,
         system_role: _access_pb2.SystemRole.ValueType = ...,
+        disable_time: _timestamp_pb2.Timestamp | None = ...,
+        local: _builtins.bool = ...,
+        public_key: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disable_time", b"disable_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "email_verified", b"email_verified", "id", b"id", "name", b"name", "system_role", b"system_role", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disable_time", b"disable_time", "email", b"email", "email_verified", b"email_verified", "id", b"id", "local", b"local", "name", b"name", "public_key", b"public_key", "system_role", b"system_role", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

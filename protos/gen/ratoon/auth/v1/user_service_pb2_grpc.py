@@ -40,6 +40,31 @@ class UserServiceStub:
                 request_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetCurrentUserRequest.SerializeToString,
                 response_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetCurrentUserResponse.FromString,
                 _registered_method=True)
+        self.CreateUser = channel.unary_unary(
+                '/ratoon.auth.v1.UserService/CreateUser',
+                request_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.CreateUserRequest.SerializeToString,
+                response_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.CreateUserResponse.FromString,
+                _registered_method=True)
+        self.ListUsers = channel.unary_unary(
+                '/ratoon.auth.v1.UserService/ListUsers',
+                request_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.ListUsersResponse.FromString,
+                _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/ratoon.auth.v1.UserService/GetUser',
+                request_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetUserResponse.FromString,
+                _registered_method=True)
+        self.SetUserDisabled = channel.unary_unary(
+                '/ratoon.auth.v1.UserService/SetUserDisabled',
+                request_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.SetUserDisabledRequest.SerializeToString,
+                response_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.SetUserDisabledResponse.FromString,
+                _registered_method=True)
+        self.RegenerateKeyPair = channel.unary_unary(
+                '/ratoon.auth.v1.UserService/RegenerateKeyPair',
+                request_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.RegenerateKeyPairRequest.SerializeToString,
+                response_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.RegenerateKeyPairResponse.FromString,
+                _registered_method=True)
         self.AddUser = channel.unary_unary(
                 '/ratoon.auth.v1.UserService/AddUser',
                 request_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.AddUserRequest.SerializeToString,
@@ -63,6 +88,48 @@ class UserServiceServicer:
 
     def GetCurrentUser(self, request, context):
         """Gets the caller's own user. Refused with USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateUser(self, request, context):
+        """Makes a user with an id of the administrator's choice, such as the issuer's subject, and a personal organization.
+
+        Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS) or
+        ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal organization when it first calls).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsers(self, request, context):
+        """Lists the people of the installation, oldest first. Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """Gets one of the people. Refused with USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetUserDisabled(self, request, context):
+        """Refuses every credential of a person from now on, or accepts them again; the keys stay.
+
+        Refused with USER_NOT_FOUND or LAST_ADMIN (FAILED_PRECONDITION: nobody would be left to look after the installation).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegenerateKeyPair(self, request, context):
+        """Makes a key pair for a person and keeps the public part; the private one is in the answer and nowhere else, ever.
+
+        Refused with USER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +171,31 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.GetCurrentUser,
                     request_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetCurrentUserRequest.FromString,
                     response_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetCurrentUserResponse.SerializeToString,
+            ),
+            'CreateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUser,
+                    request_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.CreateUserRequest.FromString,
+                    response_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.CreateUserResponse.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.ListUsersRequest.FromString,
+                    response_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetUserRequest.FromString,
+                    response_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetUserResponse.SerializeToString,
+            ),
+            'SetUserDisabled': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetUserDisabled,
+                    request_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.SetUserDisabledRequest.FromString,
+                    response_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.SetUserDisabledResponse.SerializeToString,
+            ),
+            'RegenerateKeyPair': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegenerateKeyPair,
+                    request_deserializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.RegenerateKeyPairRequest.FromString,
+                    response_serializer=ratoon_dot_auth_dot_v1_dot_user__service__pb2.RegenerateKeyPairResponse.SerializeToString,
             ),
             'AddUser': grpc.unary_unary_rpc_method_handler(
                     servicer.AddUser,
@@ -149,6 +241,141 @@ class UserService:
             '/ratoon.auth.v1.UserService/GetCurrentUser',
             ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetCurrentUserRequest.SerializeToString,
             ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetCurrentUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.auth.v1.UserService/CreateUser',
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.CreateUserRequest.SerializeToString,
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.CreateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.auth.v1.UserService/ListUsers',
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.ListUsersRequest.SerializeToString,
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.auth.v1.UserService/GetUser',
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetUserRequest.SerializeToString,
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.GetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetUserDisabled(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.auth.v1.UserService/SetUserDisabled',
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.SetUserDisabledRequest.SerializeToString,
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.SetUserDisabledResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegenerateKeyPair(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.auth.v1.UserService/RegenerateKeyPair',
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.RegenerateKeyPairRequest.SerializeToString,
+            ratoon_dot_auth_dot_v1_dot_user__service__pb2.RegenerateKeyPairResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,6 +18,26 @@ class UserServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCurrentUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetCurrentUserRequest, _user_service_pb2.GetCurrentUserResponse]
     """Gets the caller's own user. Refused with USER_NOT_FOUND."""
+    CreateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]
+    """Makes a user with an id of the administrator's choice, such as the issuer's subject, and a personal organization.
+
+    Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS) or
+    ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal organization when it first calls).
+    """
+    ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
+    """Lists the people of the installation, oldest first. Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT)."""
+    GetUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]
+    """Gets one of the people. Refused with USER_NOT_FOUND."""
+    SetUserDisabled: _aio.UnaryUnaryMultiCallable[_user_service_pb2.SetUserDisabledRequest, _user_service_pb2.SetUserDisabledResponse]
+    """Refuses every credential of a person from now on, or accepts them again; the keys stay.
+
+    Refused with USER_NOT_FOUND or LAST_ADMIN (FAILED_PRECONDITION: nobody would be left to look after the installation).
+    """
+    RegenerateKeyPair: _aio.UnaryUnaryMultiCallable[_user_service_pb2.RegenerateKeyPairRequest, _user_service_pb2.RegenerateKeyPairResponse]
+    """Makes a key pair for a person and keeps the public part; the private one is in the answer and nowhere else, ever.
+
+    Refused with USER_NOT_FOUND.
+    """
     AddUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.AddUserRequest, _user_service_pb2.AddUserResponse]
     """Makes a verified user with a personal organization and an account key; for installations without an issuer.
     When the address is known, the user is left as it is and nothing but `created: false` is answered.
@@ -46,6 +66,56 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_user_service_pb2.GetCurrentUserRequest, _abc.Awaitable[_user_service_pb2.GetCurrentUserResponse]],
     ) -> _abc.Awaitable[_user_service_pb2.GetCurrentUserResponse]:
         """Gets the caller's own user. Refused with USER_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def CreateUser(
+        self,
+        request: _user_service_pb2.CreateUserRequest,
+        context: _aio.ServicerContext[_user_service_pb2.CreateUserRequest, _abc.Awaitable[_user_service_pb2.CreateUserResponse]],
+    ) -> _abc.Awaitable[_user_service_pb2.CreateUserResponse]:
+        """Makes a user with an id of the administrator's choice, such as the issuer's subject, and a personal organization.
+
+        Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS) or
+        ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal organization when it first calls).
+        """
+
+    @_abc_1.abstractmethod
+    def ListUsers(
+        self,
+        request: _user_service_pb2.ListUsersRequest,
+        context: _aio.ServicerContext[_user_service_pb2.ListUsersRequest, _abc.Awaitable[_user_service_pb2.ListUsersResponse]],
+    ) -> _abc.Awaitable[_user_service_pb2.ListUsersResponse]:
+        """Lists the people of the installation, oldest first. Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT)."""
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _user_service_pb2.GetUserRequest,
+        context: _aio.ServicerContext[_user_service_pb2.GetUserRequest, _abc.Awaitable[_user_service_pb2.GetUserResponse]],
+    ) -> _abc.Awaitable[_user_service_pb2.GetUserResponse]:
+        """Gets one of the people. Refused with USER_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def SetUserDisabled(
+        self,
+        request: _user_service_pb2.SetUserDisabledRequest,
+        context: _aio.ServicerContext[_user_service_pb2.SetUserDisabledRequest, _abc.Awaitable[_user_service_pb2.SetUserDisabledResponse]],
+    ) -> _abc.Awaitable[_user_service_pb2.SetUserDisabledResponse]:
+        """Refuses every credential of a person from now on, or accepts them again; the keys stay.
+
+        Refused with USER_NOT_FOUND or LAST_ADMIN (FAILED_PRECONDITION: nobody would be left to look after the installation).
+        """
+
+    @_abc_1.abstractmethod
+    def RegenerateKeyPair(
+        self,
+        request: _user_service_pb2.RegenerateKeyPairRequest,
+        context: _aio.ServicerContext[_user_service_pb2.RegenerateKeyPairRequest, _abc.Awaitable[_user_service_pb2.RegenerateKeyPairResponse]],
+    ) -> _abc.Awaitable[_user_service_pb2.RegenerateKeyPairResponse]:
+        """Makes a key pair for a person and keeps the public part; the private one is in the answer and nowhere else, ever.
+
+        Refused with USER_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def AddUser(

@@ -41,6 +41,7 @@ class Event(_message.Message):
     SNAPSHOT_CREATED_FIELD_NUMBER: _builtins.int
     SNAPSHOT_STATE_CHANGED_FIELD_NUMBER: _builtins.int
     SNAPSHOT_REMOVED_FIELD_NUMBER: _builtins.int
+    AUDITED_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Its place in the context's feed. Opaque; greater is later."""
     organization_id: _builtins.str
@@ -101,6 +102,10 @@ class Event(_message.Message):
     def snapshot_removed(self) -> Global___SnapshotRemoved:
         """A snapshot is gone (snapshots)."""
 
+    @_builtins.property
+    def audited(self) -> Global___Audited:
+        """Something was done that belongs into the audit log and that no other event says (any context)."""
+
     def __init__(
         self,
         *,
@@ -120,12 +125,13 @@ class Event(_message.Message):
         snapshot_created: Global___SnapshotCreated | None = ...,
         snapshot_state_changed: Global___SnapshotStateChanged | None = ...,
         snapshot_removed: Global___SnapshotRemoved | None = ...,
+        audited: Global___Audited | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_state_changed", b"snapshot_state_changed", "user_changed", b"user_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "audited", b"audited", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_state_changed", b"snapshot_state_changed", "user_changed", b"user_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "cursor", b"cursor", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "organization_id", b"organization_id", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_state_changed", b"snapshot_state_changed", "user_changed", b"user_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "audited", b"audited", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "cursor", b"cursor", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "organization_id", b"organization_id", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_state_changed", b"snapshot_state_changed", "user_changed", b"user_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["user_changed", "caller_revoked", "api_key_created", "api_key_deleted", "organization_created", "organization_changed", "organization_deleted", "membership_changed", "membership_ended", "snapshot_created", "snapshot_state_changed", "snapshot_removed"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["user_changed", "caller_revoked", "api_key_created", "api_key_deleted", "organization_created", "organization_changed", "organization_deleted", "membership_changed", "membership_ended", "snapshot_created", "snapshot_state_changed", "snapshot_removed", "audited"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -536,3 +542,37 @@ class SnapshotRemoved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SnapshotRemoved: _TypeAlias = SnapshotRemoved  # noqa: Y015
+
+@_typing.final
+class Audited(_message.Message):
+    """Something was done that belongs into the audit log and that no other event says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    TARGET_TYPE_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """What was done, such as `update_access`, in the published words."""
+    target_type: _builtins.str
+    """What it was done to, such as `organization_user`, in the published words. May be empty."""
+    target_id: _builtins.str
+    """Which one. May be empty."""
+    metadata: _builtins.str
+    """Particulars: a JSON object, secrets left out. Empty: none."""
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        target_type: _builtins.str = ...,
+        target_id: _builtins.str = ...,
+        metadata: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "metadata", b"metadata", "target_id", b"target_id", "target_type", b"target_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Audited: _TypeAlias = Audited  # noqa: Y015

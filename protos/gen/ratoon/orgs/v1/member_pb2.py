@@ -24,17 +24,16 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ratoon.access.v1 import access_pb2 as ratoon_dot_access_dot_v1_dot_access__pb2
+from ratoon.orgs.v1 import role_pb2 as ratoon_dot_orgs_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bratoon/orgs/v1/member.proto\x12\x0eratoon.orgs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\"\x88\x02\n\x06Member\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12\x30\n\x04role\x18\x07 \x01(\x0e\x32\".ratoon.access.v1.OrganizationRole\x12#\n\x05roles\x18\x08 \x03(\x0b\x32\x14.ratoon.orgs.v1.Role\"\xbf\x01\n\x04Role\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x0bpermissions\x18\x06 \x03(\t\x12\x11\n\tis_global\x18\x07 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bratoon/orgs/v1/member.proto\x12\x0eratoon.orgs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\x1a\x19ratoon/orgs/v1/role.proto\"\xb3\x02\n\x06Member\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12\x30\n\x04role\x18\x07 \x01(\x0e\x32\".ratoon.access.v1.OrganizationRole\x12#\n\x05roles\x18\x08 \x03(\x0b\x32\x14.ratoon.orgs.v1.Role\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x17\n\x0fservice_account\x18\n \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.orgs.v1.member_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEMBER']._serialized_start=112
-  _globals['_MEMBER']._serialized_end=376
-  _globals['_ROLE']._serialized_start=379
-  _globals['_ROLE']._serialized_end=570
+  _globals['_MEMBER']._serialized_start=139
+  _globals['_MEMBER']._serialized_end=446
 # @@protoc_insertion_point(module_scope)

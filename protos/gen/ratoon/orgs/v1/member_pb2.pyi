@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from ratoon.access.v1 import access_pb2 as _access_pb2
+from ratoon.orgs.v1 import role_pb2 as _role_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -34,6 +35,8 @@ class Member(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     user_id: _builtins.str
@@ -44,6 +47,10 @@ class Member(_message.Message):
     """E-mail address, as auth last told. May be empty."""
     role: _access_pb2.OrganizationRole.ValueType
     """Owner or member."""
+    revision: _builtins.int
+    """Counts the changes of role and roles; what `if_revision` of a change is compared with."""
+    service_account: _builtins.bool
+    """It is no person but an account for programs, which only keys of the organization can act as."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the membership began."""
@@ -53,7 +60,7 @@ class Member(_message.Message):
         """Last change of role or roles."""
 
     @_builtins.property
-    def roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Role]:
+    def roles(self) -> _containers.RepeatedCompositeFieldContainer[_role_pb2.Role]:
         """The assigned roles, by id ascending."""
 
     def __init__(
@@ -66,64 +73,14 @@ class Member(_message.Message):
         name: _builtins.str = ...,
         email: _builtins.str = ...,
         role: _access_pb2.OrganizationRole.ValueType = ...,
-        roles: _abc.Iterable[Global___Role] | None = ...,
+        roles: _abc.Iterable[_role_pb2.Role] | None = ...,
+        revision: _builtins.int = ...,
+        service_account: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "name", b"name", "organization_id", b"organization_id", "role", b"role", "roles", b"roles", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "name", b"name", "organization_id", b"organization_id", "revision", b"revision", "role", b"role", "roles", b"roles", "service_account", b"service_account", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Member: _TypeAlias = Member  # noqa: Y015
-
-@_typing.final
-class Role(_message.Message):
-    """A named set of permissions."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ID_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FIELD_NUMBER: _builtins.int
-    UPDATE_TIME_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
-    DESCRIPTION_FIELD_NUMBER: _builtins.int
-    PERMISSIONS_FIELD_NUMBER: _builtins.int
-    IS_GLOBAL_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """UUID. Global roles have fixed ones."""
-    name: _builtins.str
-    """Display name."""
-    description: _builtins.str
-    """What it is for."""
-    is_global: _builtins.bool
-    """It exists in every organization and cannot be changed."""
-    @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
-
-    @_builtins.property
-    def update_time(self) -> _timestamp_pb2.Timestamp:
-        """Last change."""
-
-    @_builtins.property
-    def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it permits."""
-
-    def __init__(
-        self,
-        *,
-        id: _builtins.str = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
-        name: _builtins.str = ...,
-        description: _builtins.str = ...,
-        permissions: _abc.Iterable[_builtins.str] | None = ...,
-        is_global: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "id", b"id", "is_global", b"is_global", "name", b"name", "permissions", b"permissions", "update_time", b"update_time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Role: _TypeAlias = Role  # noqa: Y015

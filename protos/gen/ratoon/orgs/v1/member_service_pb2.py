@@ -26,7 +26,7 @@ from ratoon.access.v1 import access_pb2 as ratoon_dot_access_dot_v1_dot_access__
 from ratoon.orgs.v1 import member_pb2 as ratoon_dot_orgs_dot_v1_dot_member__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ratoon/orgs/v1/member_service.proto\x12\x0eratoon.orgs.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1bratoon/orgs/v1/member.proto\"-\n\x12ListMembersRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\">\n\x13ListMembersResponse\x12\'\n\x07members\x18\x01 \x03(\x0b\x32\x16.ratoon.orgs.v1.Member\"D\n\x18ResolveMembershipRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\"{\n\x19ResolveMembershipResponse\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x30\n\x04role\x18\x02 \x01(\x0e\x32\".ratoon.access.v1.OrganizationRole\x12\x13\n\x0bpermissions\x18\x03 \x03(\t2\x82\x02\n\rMemberService\x12u\n\x0bListMembers\x12\".ratoon.orgs.v1.ListMembersRequest\x1a#.ratoon.orgs.v1.ListMembersResponse\"\x1d\x90\x02\x01\xaa\xbb\x18\x16\x12\x02\x01\x02\x18\x01*\x0emanage:members\x12z\n\x11ResolveMembership\x12(.ratoon.orgs.v1.ResolveMembershipRequest\x1a).ratoon.orgs.v1.ResolveMembershipResponse\"\x10\x90\x02\x01\xaa\xbb\x18\t\x12\x01\x03\x42\x04\x61uthb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ratoon/orgs/v1/member_service.proto\x12\x0eratoon.orgs.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1bratoon/orgs/v1/member.proto\"T\n\x12ListMembersRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x13ListMembersResponse\x12\'\n\x07members\x18\x01 \x03(\x0b\x32\x16.ratoon.orgs.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x10GetMemberRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\";\n\x11GetMemberResponse\x12&\n\x06member\x18\x01 \x01(\x0b\x32\x16.ratoon.orgs.v1.Member\"\xb3\x01\n\x19UpdateMemberAccessRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x30\n\x04role\x18\x03 \x01(\x0e\x32\".ratoon.access.v1.OrganizationRole\x12\x10\n\x08role_ids\x18\x04 \x03(\t\x12\x18\n\x0bif_revision\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_if_revision\"D\n\x1aUpdateMemberAccessResponse\x12&\n\x06member\x18\x01 \x01(\x0b\x32\x16.ratoon.orgs.v1.Member\"i\n\x13RemoveMemberRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x18\n\x0bif_revision\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_if_revision\"\x16\n\x14RemoveMemberResponse\"j\n\x1b\x43reateServiceAccountRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08role_ids\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"F\n\x1c\x43reateServiceAccountResponse\x12&\n\x06member\x18\x01 \x01(\x0b\x32\x16.ratoon.orgs.v1.Member\"D\n\x18ResolveMembershipRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\"{\n\x19ResolveMembershipResponse\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x30\n\x04role\x18\x02 \x01(\x0e\x32\".ratoon.access.v1.OrganizationRole\x12\x13\n\x0bpermissions\x18\x03 \x03(\t2\x84\x06\n\rMemberService\x12u\n\x0bListMembers\x12\".ratoon.orgs.v1.ListMembersRequest\x1a#.ratoon.orgs.v1.ListMembersResponse\"\x1d\x90\x02\x01\xaa\xbb\x18\x16\x12\x02\x01\x02\x18\x01*\x0emanage:members\x12o\n\tGetMember\x12 .ratoon.orgs.v1.GetMemberRequest\x1a!.ratoon.orgs.v1.GetMemberResponse\"\x1d\x90\x02\x01\xaa\xbb\x18\x16\x12\x02\x01\x02\x18\x01*\x0emanage:members\x12\x87\x01\n\x12UpdateMemberAccess\x12).ratoon.orgs.v1.UpdateMemberAccessRequest\x1a*.ratoon.orgs.v1.UpdateMemberAccessResponse\"\x1a\xaa\xbb\x18\x16\x12\x02\x01\x02\x18\x02\"\x0emanage:members\x12u\n\x0cRemoveMember\x12#.ratoon.orgs.v1.RemoveMemberRequest\x1a$.ratoon.orgs.v1.RemoveMemberResponse\"\x1a\xaa\xbb\x18\x16\x12\x02\x01\x02\x18\x02\"\x0emanage:members\x12\x8d\x01\n\x14\x43reateServiceAccount\x12+.ratoon.orgs.v1.CreateServiceAccountRequest\x1a,.ratoon.orgs.v1.CreateServiceAccountResponse\"\x1a\xaa\xbb\x18\x16\x12\x02\x01\x02\x18\x02\"\x0emanage:members\x12z\n\x11ResolveMembership\x12(.ratoon.orgs.v1.ResolveMembershipRequest\x1a).ratoon.orgs.v1.ResolveMembershipResponse\"\x10\x90\x02\x01\xaa\xbb\x18\t\x12\x01\x03\x42\x04\x61uthb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MEMBERSERVICE'].methods_by_name['ListMembers']._loaded_options = None
   _globals['_MEMBERSERVICE'].methods_by_name['ListMembers']._serialized_options = b'\220\002\001\252\273\030\026\022\002\001\002\030\001*\016manage:members'
+  _globals['_MEMBERSERVICE'].methods_by_name['GetMember']._loaded_options = None
+  _globals['_MEMBERSERVICE'].methods_by_name['GetMember']._serialized_options = b'\220\002\001\252\273\030\026\022\002\001\002\030\001*\016manage:members'
+  _globals['_MEMBERSERVICE'].methods_by_name['UpdateMemberAccess']._loaded_options = None
+  _globals['_MEMBERSERVICE'].methods_by_name['UpdateMemberAccess']._serialized_options = b'\252\273\030\026\022\002\001\002\030\002\"\016manage:members'
+  _globals['_MEMBERSERVICE'].methods_by_name['RemoveMember']._loaded_options = None
+  _globals['_MEMBERSERVICE'].methods_by_name['RemoveMember']._serialized_options = b'\252\273\030\026\022\002\001\002\030\002\"\016manage:members'
+  _globals['_MEMBERSERVICE'].methods_by_name['CreateServiceAccount']._loaded_options = None
+  _globals['_MEMBERSERVICE'].methods_by_name['CreateServiceAccount']._serialized_options = b'\252\273\030\026\022\002\001\002\030\002\"\016manage:members'
   _globals['_MEMBERSERVICE'].methods_by_name['ResolveMembership']._loaded_options = None
   _globals['_MEMBERSERVICE'].methods_by_name['ResolveMembership']._serialized_options = b'\220\002\001\252\273\030\t\022\001\003B\004auth'
   _globals['_LISTMEMBERSREQUEST']._serialized_start=115
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=160
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=162
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=224
-  _globals['_RESOLVEMEMBERSHIPREQUEST']._serialized_start=226
-  _globals['_RESOLVEMEMBERSHIPREQUEST']._serialized_end=294
-  _globals['_RESOLVEMEMBERSHIPRESPONSE']._serialized_start=296
-  _globals['_RESOLVEMEMBERSHIPRESPONSE']._serialized_end=419
-  _globals['_MEMBERSERVICE']._serialized_start=422
-  _globals['_MEMBERSERVICE']._serialized_end=680
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=199
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=201
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=288
+  _globals['_GETMEMBERREQUEST']._serialized_start=290
+  _globals['_GETMEMBERREQUEST']._serialized_end=350
+  _globals['_GETMEMBERRESPONSE']._serialized_start=352
+  _globals['_GETMEMBERRESPONSE']._serialized_end=411
+  _globals['_UPDATEMEMBERACCESSREQUEST']._serialized_start=414
+  _globals['_UPDATEMEMBERACCESSREQUEST']._serialized_end=593
+  _globals['_UPDATEMEMBERACCESSRESPONSE']._serialized_start=595
+  _globals['_UPDATEMEMBERACCESSRESPONSE']._serialized_end=663
+  _globals['_REMOVEMEMBERREQUEST']._serialized_start=665
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=770
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=772
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=794
+  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_start=796
+  _globals['_CREATESERVICEACCOUNTREQUEST']._serialized_end=902
+  _globals['_CREATESERVICEACCOUNTRESPONSE']._serialized_start=904
+  _globals['_CREATESERVICEACCOUNTRESPONSE']._serialized_end=974
+  _globals['_RESOLVEMEMBERSHIPREQUEST']._serialized_start=976
+  _globals['_RESOLVEMEMBERSHIPREQUEST']._serialized_end=1044
+  _globals['_RESOLVEMEMBERSHIPRESPONSE']._serialized_start=1046
+  _globals['_RESOLVEMEMBERSHIPRESPONSE']._serialized_end=1169
+  _globals['_MEMBERSERVICE']._serialized_start=1172
+  _globals['_MEMBERSERVICE']._serialized_end=1944
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class MemberServiceStub:
-    """Keeps memberships.
+    """Keeps memberships: of people, and of service accounts, which belong to one organization and are no persons.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the membership was changed since.
     """
 
     def __init__(self, channel):
@@ -40,6 +42,26 @@ class MemberServiceStub:
                 request_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ListMembersRequest.SerializeToString,
                 response_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ListMembersResponse.FromString,
                 _registered_method=True)
+        self.GetMember = channel.unary_unary(
+                '/ratoon.orgs.v1.MemberService/GetMember',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.GetMemberRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.GetMemberResponse.FromString,
+                _registered_method=True)
+        self.UpdateMemberAccess = channel.unary_unary(
+                '/ratoon.orgs.v1.MemberService/UpdateMemberAccess',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.UpdateMemberAccessRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.UpdateMemberAccessResponse.FromString,
+                _registered_method=True)
+        self.RemoveMember = channel.unary_unary(
+                '/ratoon.orgs.v1.MemberService/RemoveMember',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.RemoveMemberRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.RemoveMemberResponse.FromString,
+                _registered_method=True)
+        self.CreateServiceAccount = channel.unary_unary(
+                '/ratoon.orgs.v1.MemberService/CreateServiceAccount',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.CreateServiceAccountRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.CreateServiceAccountResponse.FromString,
+                _registered_method=True)
         self.ResolveMembership = channel.unary_unary(
                 '/ratoon.orgs.v1.MemberService/ResolveMembership',
                 request_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ResolveMembershipRequest.SerializeToString,
@@ -48,11 +70,56 @@ class MemberServiceStub:
 
 
 class MemberServiceServicer:
-    """Keeps memberships.
+    """Keeps memberships: of people, and of service accounts, which belong to one organization and are no persons.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the membership was changed since.
     """
 
     def ListMembers(self, request, context):
         """Lists the members of the organization, in order of joining.
+
+        Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMember(self, request, context):
+        """Gets one member. Refused with MEMBER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMemberAccess(self, request, context):
+        """Replaces role and assigned roles of another member. Making somebody else an owner and then leaving hands an
+        organization over.
+
+        Refused with OWN_ACCESS (PERMISSION_DENIED: nobody changes the own access), LAST_OWNER (PERMISSION_DENIED),
+        MEMBER_NOT_FOUND, ROLES_INVALID (INVALID_ARGUMENT: unknown, malformed, of another organization, or one twice),
+        ORGANIZATION_PERSONAL (PERMISSION_DENIED), SERVICE_ACCOUNT_OWNER (INVALID_ARGUMENT: an account for programs owns
+        nothing) or REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveMember(self, request, context):
+        """Ends a membership; the keys that the member holds in the organization are refused at once and deleted. An owner may
+        remove itself while there is another.
+
+        Refused with MEMBER_NOT_FOUND, LAST_OWNER (PERMISSION_DENIED) or REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateServiceAccount(self, request, context):
+        """Makes a service account: a member without a person, whose roles bound what its keys may do. Removed as any member.
+
+        Refused with SERVICE_ACCOUNT_NAME_INVALID (INVALID_ARGUMENT), SERVICE_ACCOUNT_LIMIT_REACHED (PERMISSION_DENIED: 1,000
+        in one organization), ROLES_INVALID, IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED
+        (ALREADY_EXISTS).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,6 +142,26 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     request_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ListMembersRequest.FromString,
                     response_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ListMembersResponse.SerializeToString,
             ),
+            'GetMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMember,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.GetMemberRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.GetMemberResponse.SerializeToString,
+            ),
+            'UpdateMemberAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMemberAccess,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.UpdateMemberAccessRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.UpdateMemberAccessResponse.SerializeToString,
+            ),
+            'RemoveMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMember,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.RemoveMemberRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.RemoveMemberResponse.SerializeToString,
+            ),
+            'CreateServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateServiceAccount,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.CreateServiceAccountRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.CreateServiceAccountResponse.SerializeToString,
+            ),
             'ResolveMembership': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveMembership,
                     request_deserializer=ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ResolveMembershipRequest.FromString,
@@ -89,7 +176,9 @@ def add_MemberServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MemberService:
-    """Keeps memberships.
+    """Keeps memberships: of people, and of service accounts, which belong to one organization and are no persons.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the membership was changed since.
     """
 
     @staticmethod
@@ -109,6 +198,114 @@ class MemberService:
             '/ratoon.orgs.v1.MemberService/ListMembers',
             ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ListMembersRequest.SerializeToString,
             ratoon_dot_orgs_dot_v1_dot_member__service__pb2.ListMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.MemberService/GetMember',
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.GetMemberRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.GetMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMemberAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.MemberService/UpdateMemberAccess',
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.UpdateMemberAccessRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.UpdateMemberAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.MemberService/RemoveMember',
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.RemoveMemberRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.RemoveMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.MemberService/CreateServiceAccount',
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.CreateServiceAccountRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_member__service__pb2.CreateServiceAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,11 +13,41 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MemberServiceStub:
-    """Keeps memberships."""
+    """Keeps memberships: of people, and of service accounts, which belong to one organization and are no persons.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the membership was changed since.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListMembers: _aio.UnaryUnaryMultiCallable[_member_service_pb2.ListMembersRequest, _member_service_pb2.ListMembersResponse]
-    """Lists the members of the organization, in order of joining."""
+    """Lists the members of the organization, in order of joining.
+
+    Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT).
+    """
+    GetMember: _aio.UnaryUnaryMultiCallable[_member_service_pb2.GetMemberRequest, _member_service_pb2.GetMemberResponse]
+    """Gets one member. Refused with MEMBER_NOT_FOUND."""
+    UpdateMemberAccess: _aio.UnaryUnaryMultiCallable[_member_service_pb2.UpdateMemberAccessRequest, _member_service_pb2.UpdateMemberAccessResponse]
+    """Replaces role and assigned roles of another member. Making somebody else an owner and then leaving hands an
+    organization over.
+
+    Refused with OWN_ACCESS (PERMISSION_DENIED: nobody changes the own access), LAST_OWNER (PERMISSION_DENIED),
+    MEMBER_NOT_FOUND, ROLES_INVALID (INVALID_ARGUMENT: unknown, malformed, of another organization, or one twice),
+    ORGANIZATION_PERSONAL (PERMISSION_DENIED), SERVICE_ACCOUNT_OWNER (INVALID_ARGUMENT: an account for programs owns
+    nothing) or REVISION_MISMATCH.
+    """
+    RemoveMember: _aio.UnaryUnaryMultiCallable[_member_service_pb2.RemoveMemberRequest, _member_service_pb2.RemoveMemberResponse]
+    """Ends a membership; the keys that the member holds in the organization are refused at once and deleted. An owner may
+    remove itself while there is another.
+
+    Refused with MEMBER_NOT_FOUND, LAST_OWNER (PERMISSION_DENIED) or REVISION_MISMATCH.
+    """
+    CreateServiceAccount: _aio.UnaryUnaryMultiCallable[_member_service_pb2.CreateServiceAccountRequest, _member_service_pb2.CreateServiceAccountResponse]
+    """Makes a service account: a member without a person, whose roles bound what its keys may do. Removed as any member.
+
+    Refused with SERVICE_ACCOUNT_NAME_INVALID (INVALID_ARGUMENT), SERVICE_ACCOUNT_LIMIT_REACHED (PERMISSION_DENIED: 1,000
+    in one organization), ROLES_INVALID, IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED
+    (ALREADY_EXISTS).
+    """
     ResolveMembership: _aio.UnaryUnaryMultiCallable[_member_service_pb2.ResolveMembershipRequest, _member_service_pb2.ResolveMembershipResponse]
     """Says what a user is in an organization; auth asks it whenever it establishes a caller.
 
@@ -25,7 +55,10 @@ class MemberServiceStub:
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps memberships."""
+    """Keeps memberships: of people, and of service accounts, which belong to one organization and are no persons.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the membership was changed since.
+    """
 
     @_abc_1.abstractmethod
     def ListMembers(
@@ -33,7 +66,58 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_service_pb2.ListMembersRequest,
         context: _aio.ServicerContext[_member_service_pb2.ListMembersRequest, _abc.Awaitable[_member_service_pb2.ListMembersResponse]],
     ) -> _abc.Awaitable[_member_service_pb2.ListMembersResponse]:
-        """Lists the members of the organization, in order of joining."""
+        """Lists the members of the organization, in order of joining.
+
+        Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT).
+        """
+
+    @_abc_1.abstractmethod
+    def GetMember(
+        self,
+        request: _member_service_pb2.GetMemberRequest,
+        context: _aio.ServicerContext[_member_service_pb2.GetMemberRequest, _abc.Awaitable[_member_service_pb2.GetMemberResponse]],
+    ) -> _abc.Awaitable[_member_service_pb2.GetMemberResponse]:
+        """Gets one member. Refused with MEMBER_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def UpdateMemberAccess(
+        self,
+        request: _member_service_pb2.UpdateMemberAccessRequest,
+        context: _aio.ServicerContext[_member_service_pb2.UpdateMemberAccessRequest, _abc.Awaitable[_member_service_pb2.UpdateMemberAccessResponse]],
+    ) -> _abc.Awaitable[_member_service_pb2.UpdateMemberAccessResponse]:
+        """Replaces role and assigned roles of another member. Making somebody else an owner and then leaving hands an
+        organization over.
+
+        Refused with OWN_ACCESS (PERMISSION_DENIED: nobody changes the own access), LAST_OWNER (PERMISSION_DENIED),
+        MEMBER_NOT_FOUND, ROLES_INVALID (INVALID_ARGUMENT: unknown, malformed, of another organization, or one twice),
+        ORGANIZATION_PERSONAL (PERMISSION_DENIED), SERVICE_ACCOUNT_OWNER (INVALID_ARGUMENT: an account for programs owns
+        nothing) or REVISION_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveMember(
+        self,
+        request: _member_service_pb2.RemoveMemberRequest,
+        context: _aio.ServicerContext[_member_service_pb2.RemoveMemberRequest, _abc.Awaitable[_member_service_pb2.RemoveMemberResponse]],
+    ) -> _abc.Awaitable[_member_service_pb2.RemoveMemberResponse]:
+        """Ends a membership; the keys that the member holds in the organization are refused at once and deleted. An owner may
+        remove itself while there is another.
+
+        Refused with MEMBER_NOT_FOUND, LAST_OWNER (PERMISSION_DENIED) or REVISION_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateServiceAccount(
+        self,
+        request: _member_service_pb2.CreateServiceAccountRequest,
+        context: _aio.ServicerContext[_member_service_pb2.CreateServiceAccountRequest, _abc.Awaitable[_member_service_pb2.CreateServiceAccountResponse]],
+    ) -> _abc.Awaitable[_member_service_pb2.CreateServiceAccountResponse]:
+        """Makes a service account: a member without a person, whose roles bound what its keys may do. Removed as any member.
+
+        Refused with SERVICE_ACCOUNT_NAME_INVALID (INVALID_ARGUMENT), SERVICE_ACCOUNT_LIMIT_REACHED (PERMISSION_DENIED: 1,000
+        in one organization), ROLES_INVALID, IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED
+        (ALREADY_EXISTS).
+        """
 
     @_abc_1.abstractmethod
     def ResolveMembership(

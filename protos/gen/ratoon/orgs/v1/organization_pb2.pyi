@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -33,6 +35,10 @@ class Organization(_message.Message):
     SUSPENSION_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     SANDBOX_LIMITED_NETWORK_EGRESS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    OTEL_CONFIG_FIELD_NUMBER: _builtins.int
+    EXPERIMENTAL_CONFIG_FIELD_NUMBER: _builtins.int
+    PREVIEW_WARNING_ENABLED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID v4."""
     name: _builtins.str
@@ -45,6 +51,12 @@ class Organization(_message.Message):
     """Where sandboxes and snapshots go when nothing else is said. Empty: not chosen yet."""
     sandbox_limited_network_egress: _builtins.bool
     """New sandboxes may reach only a short list of hosts."""
+    revision: _builtins.int
+    """Counts the changes of everything above; what `if_revision` of a change is compared with."""
+    experimental_config: _builtins.str
+    """Settings under trial: a JSON object, its telemetry part left out. Empty: none."""
+    preview_warning_enabled: _builtins.bool
+    """Whether previews are shown behind a warning."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -61,6 +73,10 @@ class Organization(_message.Message):
     def limits(self) -> Global___Limits:
         """What it may use."""
 
+    @_builtins.property
+    def otel_config(self) -> Global___OtelConfig:
+        """Where telemetry goes, the values of its headers hidden. Unset: nowhere."""
+
     def __init__(
         self,
         *,
@@ -74,14 +90,66 @@ class Organization(_message.Message):
         suspension: Global___Suspension | None = ...,
         limits: Global___Limits | None = ...,
         sandbox_limited_network_egress: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        otel_config: Global___OtelConfig | None = ...,
+        experimental_config: _builtins.str = ...,
+        preview_warning_enabled: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "otel_config", b"otel_config", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "default_region_id", b"default_region_id", "id", b"id", "limits", b"limits", "name", b"name", "personal", b"personal", "sandbox_limited_network_egress", b"sandbox_limited_network_egress", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "default_region_id", b"default_region_id", "experimental_config", b"experimental_config", "id", b"id", "limits", b"limits", "name", b"name", "otel_config", b"otel_config", "personal", b"personal", "preview_warning_enabled", b"preview_warning_enabled", "revision", b"revision", "sandbox_limited_network_egress", b"sandbox_limited_network_egress", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Organization: _TypeAlias = Organization  # noqa: Y015
+
+@_typing.final
+class OtelConfig(_message.Message):
+    """Where telemetry of an organization goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """Address of an OTLP collector."""
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers to send along. Encrypted at rest; read in the clear by the collector's machine only."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "headers", b"headers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OtelConfig: _TypeAlias = OtelConfig  # noqa: Y015
 
 @_typing.final
 class Suspension(_message.Message):
@@ -141,6 +209,9 @@ class Limits(_message.Message):
     AUTHENTICATED_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
     SANDBOX_CREATE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
     SANDBOX_LIFECYCLE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SECRET_QUOTA_FIELD_NUMBER: _builtins.int
+    MAX_SECRETS_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_SNAPSHOT_PROCESSING_FIELD_NUMBER: _builtins.int
     max_cpu_per_sandbox: _builtins.int
     """Most virtual CPUs of one sandbox."""
     max_memory_per_sandbox: _builtins.int
@@ -169,6 +240,12 @@ class Limits(_message.Message):
     """See authenticated_rate_limit_ttl_seconds."""
     sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int
     """See authenticated_rate_limit_ttl_seconds."""
+    secret_quota: _builtins.int
+    """How many secrets may exist."""
+    max_secrets_per_sandbox: _builtins.int
+    """How many secrets one sandbox may hold."""
+    max_concurrent_snapshot_processing: _builtins.int
+    """How many snapshots may be pulled or built at once. Unset, 0 or less: as many as the installation can."""
     def __init__(
         self,
         *,
@@ -186,15 +263,20 @@ class Limits(_message.Message):
         authenticated_rate_limit_ttl_seconds: _builtins.int | None = ...,
         sandbox_create_rate_limit_ttl_seconds: _builtins.int | None = ...,
         sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        secret_quota: _builtins.int = ...,
+        max_secrets_per_sandbox: _builtins.int = ...,
+        max_concurrent_snapshot_processing: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_max_concurrent_snapshot_processing", b"_max_concurrent_snapshot_processing", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_concurrent_snapshot_processing", b"max_concurrent_snapshot_processing", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "suspension_cleanup_grace_period_hours", b"suspension_cleanup_grace_period_hours", "volume_quota", b"volume_quota"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_max_concurrent_snapshot_processing", b"_max_concurrent_snapshot_processing", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_concurrent_snapshot_processing", b"max_concurrent_snapshot_processing", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_secrets_per_sandbox", b"max_secrets_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "secret_quota", b"secret_quota", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "suspension_cleanup_grace_period_hours", b"suspension_cleanup_grace_period_hours", "volume_quota", b"volume_quota"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__authenticated_rate_limit: _TypeAlias = _typing.Literal["authenticated_rate_limit"]  # noqa: Y015
     _WhichOneofArgType__authenticated_rate_limit: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit"]  # noqa: Y015
     _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
     _WhichOneofArgType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__max_concurrent_snapshot_processing: _TypeAlias = _typing.Literal["max_concurrent_snapshot_processing"]  # noqa: Y015
+    _WhichOneofArgType__max_concurrent_snapshot_processing: _TypeAlias = _typing.Literal["_max_concurrent_snapshot_processing", b"_max_concurrent_snapshot_processing"]  # noqa: Y015
     _WhichOneofReturnType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["sandbox_create_rate_limit"]  # noqa: Y015
     _WhichOneofArgType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["_sandbox_create_rate_limit", b"_sandbox_create_rate_limit"]  # noqa: Y015
     _WhichOneofReturnType__sandbox_create_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["sandbox_create_rate_limit_ttl_seconds"]  # noqa: Y015
@@ -207,6 +289,8 @@ class Limits(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit) -> _WhichOneofReturnType__authenticated_rate_limit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit_ttl_seconds) -> _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_concurrent_snapshot_processing) -> _WhichOneofReturnType__max_concurrent_snapshot_processing | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_rate_limit) -> _WhichOneofReturnType__sandbox_create_rate_limit | None: ...
     @_typing.overload

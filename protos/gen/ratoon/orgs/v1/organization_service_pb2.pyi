@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from ratoon.orgs.v1 import organization_pb2 as _organization_pb2
 from ratoon.orgs.v1 import region_pb2 as _region_pb2
@@ -76,16 +77,25 @@ Global___CreateOrganizationResponse: _TypeAlias = CreateOrganizationResponse  # 
 
 @_typing.final
 class ListOrganizationsRequest(_message.Message):
-    """Nothing to say: the caller is in the token."""
+    """Whose is in the token."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many. 0: all."""
+    page_token: _builtins.str
+    """Where the page before ended. Empty: from the beginning."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -93,11 +103,14 @@ Global___ListOrganizationsRequest: _TypeAlias = ListOrganizationsRequest  # noqa
 
 @_typing.final
 class ListOrganizationsResponse(_message.Message):
-    """All organizations of the caller."""
+    """Some organizations of the caller."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ORGANIZATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where this page ended. Empty: there are no more."""
     @_builtins.property
     def organizations(self) -> _containers.RepeatedCompositeFieldContainer[_organization_pb2.Organization]:
         """The organizations."""
@@ -106,10 +119,11 @@ class ListOrganizationsResponse(_message.Message):
         self,
         *,
         organizations: _abc.Iterable[_organization_pb2.Organization] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organizations", b"organizations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "organizations", b"organizations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,21 +183,27 @@ class SetDefaultRegionRequest(_message.Message):
 
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     REGION_ID_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     region_id: _builtins.str
     """The region."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
     def __init__(
         self,
         *,
         organization_id: _builtins.str = ...,
         region_id: _builtins.str = ...,
+        if_revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "region_id", b"region_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision", "organization_id", b"organization_id", "region_id", b"region_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
 
 Global___SetDefaultRegionRequest: _TypeAlias = SetDefaultRegionRequest  # noqa: Y015
 
@@ -211,18 +231,24 @@ class DeleteOrganizationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
     def __init__(
         self,
         *,
         organization_id: _builtins.str = ...,
+        if_revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision", "organization_id", b"organization_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
 
 Global___DeleteOrganizationRequest: _TypeAlias = DeleteOrganizationRequest  # noqa: Y015
 
@@ -412,6 +438,7 @@ class RegionLimits(_message.Message):
     MAX_CPU_PER_SANDBOX_FIELD_NUMBER: _builtins.int
     MAX_MEMORY_PER_SANDBOX_FIELD_NUMBER: _builtins.int
     MAX_DISK_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_DISK_PER_NON_EPHEMERAL_SANDBOX_FIELD_NUMBER: _builtins.int
     region_id: _builtins.str
     """The region."""
     type: _region_pb2.RegionType.ValueType
@@ -424,6 +451,8 @@ class RegionLimits(_message.Message):
     """Most memory of one sandbox here, GiB. Unset: as everywhere."""
     max_disk_per_sandbox: _builtins.int
     """Most disk of one sandbox here, GiB. Unset: as everywhere."""
+    max_disk_per_non_ephemeral_sandbox: _builtins.int
+    """Most disk of one sandbox here that is kept, GiB. Unset: as for any; 0: none may be kept."""
     def __init__(
         self,
         *,
@@ -433,13 +462,16 @@ class RegionLimits(_message.Message):
         max_cpu_per_sandbox: _builtins.int | None = ...,
         max_memory_per_sandbox: _builtins.int | None = ...,
         max_disk_per_sandbox: _builtins.int | None = ...,
+        max_disk_per_non_ephemeral_sandbox: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_non_ephemeral_sandbox", b"max_disk_per_non_ephemeral_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "available", b"available", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "region_id", b"region_id", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "available", b"available", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_non_ephemeral_sandbox", b"max_disk_per_non_ephemeral_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "region_id", b"region_id", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["max_cpu_per_sandbox"]  # noqa: Y015
     _WhichOneofArgType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_disk_per_non_ephemeral_sandbox: _TypeAlias = _typing.Literal["max_disk_per_non_ephemeral_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_disk_per_non_ephemeral_sandbox: _TypeAlias = _typing.Literal["_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox"]  # noqa: Y015
     _WhichOneofReturnType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["max_disk_per_sandbox"]  # noqa: Y015
     _WhichOneofArgType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["_max_disk_per_sandbox", b"_max_disk_per_sandbox"]  # noqa: Y015
     _WhichOneofReturnType__max_memory_per_sandbox: _TypeAlias = _typing.Literal["max_memory_per_sandbox"]  # noqa: Y015
@@ -447,8 +479,1090 @@ class RegionLimits(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cpu_per_sandbox) -> _WhichOneofReturnType__max_cpu_per_sandbox | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_disk_per_non_ephemeral_sandbox) -> _WhichOneofReturnType__max_disk_per_non_ephemeral_sandbox | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_disk_per_sandbox) -> _WhichOneofReturnType__max_disk_per_sandbox | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_memory_per_sandbox) -> _WhichOneofReturnType__max_memory_per_sandbox | None: ...
 
 Global___RegionLimits: _TypeAlias = RegionLimits  # noqa: Y015
+
+@_typing.final
+class UpdateOrganizationRequest(_message.Message):
+    """What an organization shall be called."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    name: _builtins.str
+    """Display name: 1 to 255 characters, no markup, no control characters. Unset: as it is."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        name: _builtins.str | None = ...,
+        if_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_name", b"_name", "if_revision", b"if_revision", "name", b"name"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_name", b"_name", "if_revision", b"if_revision", "name", b"name", "organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+Global___UpdateOrganizationRequest: _TypeAlias = UpdateOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class UpdateOrganizationResponse(_message.Message):
+    """The organization as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def organization(self) -> _organization_pb2.Organization:
+        """The organization."""
+
+    def __init__(
+        self,
+        *,
+        organization: _organization_pb2.Organization | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateOrganizationResponse: _TypeAlias = UpdateOrganizationResponse  # noqa: Y015
+
+@_typing.final
+class CreateOrganizationForUserRequest(_message.Message):
+    """An organization to be made for somebody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DEFAULT_REGION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The user."""
+    name: _builtins.str
+    """Display name: 1 to 255 characters, no markup, no control characters."""
+    default_region_id: _builtins.str
+    """The default region: a shared one."""
+    request_id: _builtins.str
+    """The client's Idempotency-Key; 24 h."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        default_region_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "name", b"name", "request_id", b"request_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateOrganizationForUserRequest: _TypeAlias = CreateOrganizationForUserRequest  # noqa: Y015
+
+@_typing.final
+class CreateOrganizationForUserResponse(_message.Message):
+    """The new organization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def organization(self) -> _organization_pb2.Organization:
+        """The organization."""
+
+    def __init__(
+        self,
+        *,
+        organization: _organization_pb2.Organization | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateOrganizationForUserResponse: _TypeAlias = CreateOrganizationForUserResponse  # noqa: Y015
+
+@_typing.final
+class SetOtelConfigRequest(_message.Message):
+    """Where telemetry shall go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
+    @_builtins.property
+    def config(self) -> _organization_pb2.OtelConfig:
+        """The endpoint and all headers."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        config: _organization_pb2.OtelConfig | None = ...,
+        if_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "config", b"config", "if_revision", b"if_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "config", b"config", "if_revision", b"if_revision", "organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+
+Global___SetOtelConfigRequest: _TypeAlias = SetOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class SetOtelConfigResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOtelConfigResponse: _TypeAlias = SetOtelConfigResponse  # noqa: Y015
+
+@_typing.final
+class DeleteOtelConfigRequest(_message.Message):
+    """Whose telemetry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        if_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision", "organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+
+Global___DeleteOtelConfigRequest: _TypeAlias = DeleteOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class DeleteOtelConfigResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteOtelConfigResponse: _TypeAlias = DeleteOtelConfigResponse  # noqa: Y015
+
+@_typing.final
+class GetOtelConfigRequest(_message.Message):
+    """Whose telemetry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOtelConfigRequest: _TypeAlias = GetOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class GetOtelConfigResponse(_message.Message):
+    """Where it goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def config(self) -> _organization_pb2.OtelConfig:
+        """In the clear."""
+
+    def __init__(
+        self,
+        *,
+        config: _organization_pb2.OtelConfig | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOtelConfigResponse: _TypeAlias = GetOtelConfigResponse  # noqa: Y015
+
+@_typing.final
+class SetExperimentalConfigRequest(_message.Message):
+    """Settings under trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    config: _builtins.str
+    """A JSON object."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        config: _builtins.str = ...,
+        if_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "config", b"config", "if_revision", b"if_revision", "organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+
+Global___SetExperimentalConfigRequest: _TypeAlias = SetExperimentalConfigRequest  # noqa: Y015
+
+@_typing.final
+class SetExperimentalConfigResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetExperimentalConfigResponse: _TypeAlias = SetExperimentalConfigResponse  # noqa: Y015
+
+@_typing.final
+class SetLimitedNetworkEgressRequest(_message.Message):
+    """The choice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    LIMITED_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    limited: _builtins.bool
+    """Whether new sandboxes are limited."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        limited: _builtins.bool = ...,
+        if_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision", "limited", b"limited", "organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+
+Global___SetLimitedNetworkEgressRequest: _TypeAlias = SetLimitedNetworkEgressRequest  # noqa: Y015
+
+@_typing.final
+class SetLimitedNetworkEgressResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLimitedNetworkEgressResponse: _TypeAlias = SetLimitedNetworkEgressResponse  # noqa: Y015
+
+@_typing.final
+class SetPreviewWarningRequest(_message.Message):
+    """The choice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    enabled: _builtins.bool
+    """Whether the warning is shown."""
+    if_revision: _builtins.int
+    """Only if the organization is still at this revision."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        enabled: _builtins.bool = ...,
+        if_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "enabled", b"enabled", "if_revision", b"if_revision", "organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+
+Global___SetPreviewWarningRequest: _TypeAlias = SetPreviewWarningRequest  # noqa: Y015
+
+@_typing.final
+class SetPreviewWarningResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPreviewWarningResponse: _TypeAlias = SetPreviewWarningResponse  # noqa: Y015
+
+@_typing.final
+class UpdateQuotaRequest(_message.Message):
+    """What an organization may use. Unset: as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    MAX_CPU_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_MEMORY_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_DISK_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_QUOTA_FIELD_NUMBER: _builtins.int
+    MAX_SNAPSHOT_SIZE_FIELD_NUMBER: _builtins.int
+    VOLUME_QUOTA_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_DEACTIVATION_TIMEOUT_MINUTES_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SECRET_QUOTA_FIELD_NUMBER: _builtins.int
+    MAX_SECRETS_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_SNAPSHOT_PROCESSING_FIELD_NUMBER: _builtins.int
+    CLEARED_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    max_cpu_per_sandbox: _builtins.int
+    """See Limits."""
+    max_memory_per_sandbox: _builtins.int
+    """See Limits."""
+    max_disk_per_sandbox: _builtins.int
+    """See Limits."""
+    snapshot_quota: _builtins.int
+    """See Limits."""
+    max_snapshot_size: _builtins.int
+    """See Limits."""
+    volume_quota: _builtins.int
+    """See Limits."""
+    snapshot_deactivation_timeout_minutes: _builtins.int
+    """See Limits."""
+    authenticated_rate_limit: _builtins.int
+    """See Limits."""
+    sandbox_create_rate_limit: _builtins.int
+    """See Limits."""
+    sandbox_lifecycle_rate_limit: _builtins.int
+    """See Limits."""
+    authenticated_rate_limit_ttl_seconds: _builtins.int
+    """See Limits."""
+    sandbox_create_rate_limit_ttl_seconds: _builtins.int
+    """See Limits."""
+    sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int
+    """See Limits."""
+    secret_quota: _builtins.int
+    """See Limits."""
+    max_secrets_per_sandbox: _builtins.int
+    """See Limits."""
+    max_concurrent_snapshot_processing: _builtins.int
+    """See Limits."""
+    @_builtins.property
+    def cleared(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rate limits and windows to be set back to the installation's, by their names here."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        max_cpu_per_sandbox: _builtins.int | None = ...,
+        max_memory_per_sandbox: _builtins.int | None = ...,
+        max_disk_per_sandbox: _builtins.int | None = ...,
+        snapshot_quota: _builtins.int | None = ...,
+        max_snapshot_size: _builtins.int | None = ...,
+        volume_quota: _builtins.int | None = ...,
+        snapshot_deactivation_timeout_minutes: _builtins.int | None = ...,
+        authenticated_rate_limit: _builtins.int | None = ...,
+        sandbox_create_rate_limit: _builtins.int | None = ...,
+        sandbox_lifecycle_rate_limit: _builtins.int | None = ...,
+        authenticated_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        sandbox_create_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        secret_quota: _builtins.int | None = ...,
+        max_secrets_per_sandbox: _builtins.int | None = ...,
+        max_concurrent_snapshot_processing: _builtins.int | None = ...,
+        cleared: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_max_concurrent_snapshot_processing", b"_max_concurrent_snapshot_processing", "_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "_max_secrets_per_sandbox", b"_max_secrets_per_sandbox", "_max_snapshot_size", b"_max_snapshot_size", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "_secret_quota", b"_secret_quota", "_snapshot_deactivation_timeout_minutes", b"_snapshot_deactivation_timeout_minutes", "_snapshot_quota", b"_snapshot_quota", "_volume_quota", b"_volume_quota", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_concurrent_snapshot_processing", b"max_concurrent_snapshot_processing", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_secrets_per_sandbox", b"max_secrets_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "secret_quota", b"secret_quota", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "volume_quota", b"volume_quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_max_concurrent_snapshot_processing", b"_max_concurrent_snapshot_processing", "_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "_max_secrets_per_sandbox", b"_max_secrets_per_sandbox", "_max_snapshot_size", b"_max_snapshot_size", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "_secret_quota", b"_secret_quota", "_snapshot_deactivation_timeout_minutes", b"_snapshot_deactivation_timeout_minutes", "_snapshot_quota", b"_snapshot_quota", "_volume_quota", b"_volume_quota", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "cleared", b"cleared", "max_concurrent_snapshot_processing", b"max_concurrent_snapshot_processing", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_secrets_per_sandbox", b"max_secrets_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "organization_id", b"organization_id", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "secret_quota", b"secret_quota", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "volume_quota", b"volume_quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__authenticated_rate_limit: _TypeAlias = _typing.Literal["authenticated_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_rate_limit: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__max_concurrent_snapshot_processing: _TypeAlias = _typing.Literal["max_concurrent_snapshot_processing"]  # noqa: Y015
+    _WhichOneofArgType__max_concurrent_snapshot_processing: _TypeAlias = _typing.Literal["_max_concurrent_snapshot_processing", b"_max_concurrent_snapshot_processing"]  # noqa: Y015
+    _WhichOneofReturnType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["max_cpu_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["max_disk_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["_max_disk_per_sandbox", b"_max_disk_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_memory_per_sandbox: _TypeAlias = _typing.Literal["max_memory_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_memory_per_sandbox: _TypeAlias = _typing.Literal["_max_memory_per_sandbox", b"_max_memory_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_secrets_per_sandbox: _TypeAlias = _typing.Literal["max_secrets_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_secrets_per_sandbox: _TypeAlias = _typing.Literal["_max_secrets_per_sandbox", b"_max_secrets_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_snapshot_size: _TypeAlias = _typing.Literal["max_snapshot_size"]  # noqa: Y015
+    _WhichOneofArgType__max_snapshot_size: _TypeAlias = _typing.Literal["_max_snapshot_size", b"_max_snapshot_size"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["sandbox_create_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["_sandbox_create_rate_limit", b"_sandbox_create_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["sandbox_create_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_rate_limit: _TypeAlias = _typing.Literal["sandbox_lifecycle_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_rate_limit: _TypeAlias = _typing.Literal["_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__secret_quota: _TypeAlias = _typing.Literal["secret_quota"]  # noqa: Y015
+    _WhichOneofArgType__secret_quota: _TypeAlias = _typing.Literal["_secret_quota", b"_secret_quota"]  # noqa: Y015
+    _WhichOneofReturnType__snapshot_deactivation_timeout_minutes: _TypeAlias = _typing.Literal["snapshot_deactivation_timeout_minutes"]  # noqa: Y015
+    _WhichOneofArgType__snapshot_deactivation_timeout_minutes: _TypeAlias = _typing.Literal["_snapshot_deactivation_timeout_minutes", b"_snapshot_deactivation_timeout_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__snapshot_quota: _TypeAlias = _typing.Literal["snapshot_quota"]  # noqa: Y015
+    _WhichOneofArgType__snapshot_quota: _TypeAlias = _typing.Literal["_snapshot_quota", b"_snapshot_quota"]  # noqa: Y015
+    _WhichOneofReturnType__volume_quota: _TypeAlias = _typing.Literal["volume_quota"]  # noqa: Y015
+    _WhichOneofArgType__volume_quota: _TypeAlias = _typing.Literal["_volume_quota", b"_volume_quota"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit) -> _WhichOneofReturnType__authenticated_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit_ttl_seconds) -> _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_concurrent_snapshot_processing) -> _WhichOneofReturnType__max_concurrent_snapshot_processing | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cpu_per_sandbox) -> _WhichOneofReturnType__max_cpu_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_disk_per_sandbox) -> _WhichOneofReturnType__max_disk_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_memory_per_sandbox) -> _WhichOneofReturnType__max_memory_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_secrets_per_sandbox) -> _WhichOneofReturnType__max_secrets_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_snapshot_size) -> _WhichOneofReturnType__max_snapshot_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_rate_limit) -> _WhichOneofReturnType__sandbox_create_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_rate_limit_ttl_seconds) -> _WhichOneofReturnType__sandbox_create_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_rate_limit) -> _WhichOneofReturnType__sandbox_lifecycle_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_rate_limit_ttl_seconds) -> _WhichOneofReturnType__sandbox_lifecycle_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__secret_quota) -> _WhichOneofReturnType__secret_quota | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__snapshot_deactivation_timeout_minutes) -> _WhichOneofReturnType__snapshot_deactivation_timeout_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__snapshot_quota) -> _WhichOneofReturnType__snapshot_quota | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__volume_quota) -> _WhichOneofReturnType__volume_quota | None: ...
+
+Global___UpdateQuotaRequest: _TypeAlias = UpdateQuotaRequest  # noqa: Y015
+
+@_typing.final
+class UpdateQuotaResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateQuotaResponse: _TypeAlias = UpdateQuotaResponse  # noqa: Y015
+
+@_typing.final
+class RegionQuota(_message.Message):
+    """What an organization may use in one region."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_CPU_QUOTA_FIELD_NUMBER: _builtins.int
+    TOTAL_MEMORY_QUOTA_FIELD_NUMBER: _builtins.int
+    TOTAL_DISK_QUOTA_FIELD_NUMBER: _builtins.int
+    MAX_CPU_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_MEMORY_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_DISK_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_DISK_PER_NON_EPHEMERAL_SANDBOX_FIELD_NUMBER: _builtins.int
+    TOTAL_GPU_QUOTA_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    total_cpu_quota: _builtins.int
+    """Most virtual CPUs of all sandboxes together."""
+    total_memory_quota: _builtins.int
+    """Most memory of all sandboxes together, GiB."""
+    total_disk_quota: _builtins.int
+    """Most disk of all sandboxes together, GiB."""
+    max_cpu_per_sandbox: _builtins.int
+    """Most virtual CPUs of one sandbox. Unset: as everywhere."""
+    max_memory_per_sandbox: _builtins.int
+    """Most memory of one sandbox, GiB. Unset: as everywhere."""
+    max_disk_per_sandbox: _builtins.int
+    """Most disk of one sandbox, GiB. Unset: as everywhere."""
+    max_disk_per_non_ephemeral_sandbox: _builtins.int
+    """Most disk of one sandbox that is kept, GiB. Unset: as for any; 0: none may be kept."""
+    total_gpu_quota: _builtins.int
+    """Most GPUs of all sandboxes together."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was granted."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        region_id: _builtins.str = ...,
+        total_cpu_quota: _builtins.int = ...,
+        total_memory_quota: _builtins.int = ...,
+        total_disk_quota: _builtins.int = ...,
+        max_cpu_per_sandbox: _builtins.int | None = ...,
+        max_memory_per_sandbox: _builtins.int | None = ...,
+        max_disk_per_sandbox: _builtins.int | None = ...,
+        max_disk_per_non_ephemeral_sandbox: _builtins.int | None = ...,
+        total_gpu_quota: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "create_time", b"create_time", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_non_ephemeral_sandbox", b"max_disk_per_non_ephemeral_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "create_time", b"create_time", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_non_ephemeral_sandbox", b"max_disk_per_non_ephemeral_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "organization_id", b"organization_id", "region_id", b"region_id", "total_cpu_quota", b"total_cpu_quota", "total_disk_quota", b"total_disk_quota", "total_gpu_quota", b"total_gpu_quota", "total_memory_quota", b"total_memory_quota", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["max_cpu_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_disk_per_non_ephemeral_sandbox: _TypeAlias = _typing.Literal["max_disk_per_non_ephemeral_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_disk_per_non_ephemeral_sandbox: _TypeAlias = _typing.Literal["_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["max_disk_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["_max_disk_per_sandbox", b"_max_disk_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_memory_per_sandbox: _TypeAlias = _typing.Literal["max_memory_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_memory_per_sandbox: _TypeAlias = _typing.Literal["_max_memory_per_sandbox", b"_max_memory_per_sandbox"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cpu_per_sandbox) -> _WhichOneofReturnType__max_cpu_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_disk_per_non_ephemeral_sandbox) -> _WhichOneofReturnType__max_disk_per_non_ephemeral_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_disk_per_sandbox) -> _WhichOneofReturnType__max_disk_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_memory_per_sandbox) -> _WhichOneofReturnType__max_memory_per_sandbox | None: ...
+
+Global___RegionQuota: _TypeAlias = RegionQuota  # noqa: Y015
+
+@_typing.final
+class CreateRegionQuotaRequest(_message.Message):
+    """A share of a region to be granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    SANDBOX_CLASS_FIELD_NUMBER: _builtins.int
+    sandbox_class: _builtins.str
+    """What kind of sandboxes: `container`, or empty for it."""
+    @_builtins.property
+    def quota(self) -> Global___RegionQuota:
+        """What is granted; the times are left out of account."""
+
+    def __init__(
+        self,
+        *,
+        quota: Global___RegionQuota | None = ...,
+        sandbox_class: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota", "sandbox_class", b"sandbox_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRegionQuotaRequest: _TypeAlias = CreateRegionQuotaRequest  # noqa: Y015
+
+@_typing.final
+class CreateRegionQuotaResponse(_message.Message):
+    """What was granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quota(self) -> Global___RegionQuota:
+        """The share."""
+
+    def __init__(
+        self,
+        *,
+        quota: Global___RegionQuota | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRegionQuotaResponse: _TypeAlias = CreateRegionQuotaResponse  # noqa: Y015
+
+@_typing.final
+class UpdateRegionQuotaRequest(_message.Message):
+    """What a share of a region shall be. Unset: as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    TOTAL_CPU_QUOTA_FIELD_NUMBER: _builtins.int
+    TOTAL_MEMORY_QUOTA_FIELD_NUMBER: _builtins.int
+    TOTAL_DISK_QUOTA_FIELD_NUMBER: _builtins.int
+    MAX_CPU_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_MEMORY_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_DISK_PER_SANDBOX_FIELD_NUMBER: _builtins.int
+    MAX_DISK_PER_NON_EPHEMERAL_SANDBOX_FIELD_NUMBER: _builtins.int
+    TOTAL_GPU_QUOTA_FIELD_NUMBER: _builtins.int
+    CLEARED_FIELD_NUMBER: _builtins.int
+    SANDBOX_CLASS_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    total_cpu_quota: _builtins.int
+    """See RegionQuota."""
+    total_memory_quota: _builtins.int
+    """See RegionQuota."""
+    total_disk_quota: _builtins.int
+    """See RegionQuota."""
+    max_cpu_per_sandbox: _builtins.int
+    """See RegionQuota."""
+    max_memory_per_sandbox: _builtins.int
+    """See RegionQuota."""
+    max_disk_per_sandbox: _builtins.int
+    """See RegionQuota."""
+    max_disk_per_non_ephemeral_sandbox: _builtins.int
+    """See RegionQuota."""
+    total_gpu_quota: _builtins.int
+    """See RegionQuota."""
+    sandbox_class: _builtins.str
+    """What kind of sandboxes: `container`, or empty for it."""
+    @_builtins.property
+    def cleared(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Limits of one sandbox to be set back to those that hold everywhere, by their names here."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+        total_cpu_quota: _builtins.int | None = ...,
+        total_memory_quota: _builtins.int | None = ...,
+        total_disk_quota: _builtins.int | None = ...,
+        max_cpu_per_sandbox: _builtins.int | None = ...,
+        max_memory_per_sandbox: _builtins.int | None = ...,
+        max_disk_per_sandbox: _builtins.int | None = ...,
+        max_disk_per_non_ephemeral_sandbox: _builtins.int | None = ...,
+        total_gpu_quota: _builtins.int | None = ...,
+        cleared: _abc.Iterable[_builtins.str] | None = ...,
+        sandbox_class: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "_total_cpu_quota", b"_total_cpu_quota", "_total_disk_quota", b"_total_disk_quota", "_total_gpu_quota", b"_total_gpu_quota", "_total_memory_quota", b"_total_memory_quota", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_non_ephemeral_sandbox", b"max_disk_per_non_ephemeral_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "total_cpu_quota", b"total_cpu_quota", "total_disk_quota", b"total_disk_quota", "total_gpu_quota", b"total_gpu_quota", "total_memory_quota", b"total_memory_quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox", "_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox", "_max_disk_per_sandbox", b"_max_disk_per_sandbox", "_max_memory_per_sandbox", b"_max_memory_per_sandbox", "_total_cpu_quota", b"_total_cpu_quota", "_total_disk_quota", b"_total_disk_quota", "_total_gpu_quota", b"_total_gpu_quota", "_total_memory_quota", b"_total_memory_quota", "cleared", b"cleared", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_non_ephemeral_sandbox", b"max_disk_per_non_ephemeral_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "organization_id", b"organization_id", "region_id", b"region_id", "sandbox_class", b"sandbox_class", "total_cpu_quota", b"total_cpu_quota", "total_disk_quota", b"total_disk_quota", "total_gpu_quota", b"total_gpu_quota", "total_memory_quota", b"total_memory_quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["max_cpu_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_cpu_per_sandbox: _TypeAlias = _typing.Literal["_max_cpu_per_sandbox", b"_max_cpu_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_disk_per_non_ephemeral_sandbox: _TypeAlias = _typing.Literal["max_disk_per_non_ephemeral_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_disk_per_non_ephemeral_sandbox: _TypeAlias = _typing.Literal["_max_disk_per_non_ephemeral_sandbox", b"_max_disk_per_non_ephemeral_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["max_disk_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_disk_per_sandbox: _TypeAlias = _typing.Literal["_max_disk_per_sandbox", b"_max_disk_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__max_memory_per_sandbox: _TypeAlias = _typing.Literal["max_memory_per_sandbox"]  # noqa: Y015
+    _WhichOneofArgType__max_memory_per_sandbox: _TypeAlias = _typing.Literal["_max_memory_per_sandbox", b"_max_memory_per_sandbox"]  # noqa: Y015
+    _WhichOneofReturnType__total_cpu_quota: _TypeAlias = _typing.Literal["total_cpu_quota"]  # noqa: Y015
+    _WhichOneofArgType__total_cpu_quota: _TypeAlias = _typing.Literal["_total_cpu_quota", b"_total_cpu_quota"]  # noqa: Y015
+    _WhichOneofReturnType__total_disk_quota: _TypeAlias = _typing.Literal["total_disk_quota"]  # noqa: Y015
+    _WhichOneofArgType__total_disk_quota: _TypeAlias = _typing.Literal["_total_disk_quota", b"_total_disk_quota"]  # noqa: Y015
+    _WhichOneofReturnType__total_gpu_quota: _TypeAlias = _typing.Literal["total_gpu_quota"]  # noqa: Y015
+    _WhichOneofArgType__total_gpu_quota: _TypeAlias = _typing.Literal["_total_gpu_quota", b"_total_gpu_quota"]  # noqa: Y015
+    _WhichOneofReturnType__total_memory_quota: _TypeAlias = _typing.Literal["total_memory_quota"]  # noqa: Y015
+    _WhichOneofArgType__total_memory_quota: _TypeAlias = _typing.Literal["_total_memory_quota", b"_total_memory_quota"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cpu_per_sandbox) -> _WhichOneofReturnType__max_cpu_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_disk_per_non_ephemeral_sandbox) -> _WhichOneofReturnType__max_disk_per_non_ephemeral_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_disk_per_sandbox) -> _WhichOneofReturnType__max_disk_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_memory_per_sandbox) -> _WhichOneofReturnType__max_memory_per_sandbox | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_cpu_quota) -> _WhichOneofReturnType__total_cpu_quota | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_disk_quota) -> _WhichOneofReturnType__total_disk_quota | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_gpu_quota) -> _WhichOneofReturnType__total_gpu_quota | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_memory_quota) -> _WhichOneofReturnType__total_memory_quota | None: ...
+
+Global___UpdateRegionQuotaRequest: _TypeAlias = UpdateRegionQuotaRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRegionQuotaResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRegionQuotaResponse: _TypeAlias = UpdateRegionQuotaResponse  # noqa: Y015
+
+@_typing.final
+class GetRegionQuotaRequest(_message.Message):
+    """Which share."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    SANDBOX_CLASS_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    sandbox_class: _builtins.str
+    """What kind of sandboxes: `container`, or empty for it."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+        sandbox_class: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "region_id", b"region_id", "sandbox_class", b"sandbox_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRegionQuotaRequest: _TypeAlias = GetRegionQuotaRequest  # noqa: Y015
+
+@_typing.final
+class GetRegionQuotaResponse(_message.Message):
+    """The share."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quota(self) -> Global___RegionQuota:
+        """The share."""
+
+    def __init__(
+        self,
+        *,
+        quota: Global___RegionQuota | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quota", b"quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRegionQuotaResponse: _TypeAlias = GetRegionQuotaResponse  # noqa: Y015
+
+@_typing.final
+class DeleteRegionQuotaRequest(_message.Message):
+    """Which share."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    SANDBOX_CLASS_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    sandbox_class: _builtins.str
+    """What kind of sandboxes: `container`, or empty for it."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+        sandbox_class: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "region_id", b"region_id", "sandbox_class", b"sandbox_class"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRegionQuotaRequest: _TypeAlias = DeleteRegionQuotaRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRegionQuotaResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRegionQuotaResponse: _TypeAlias = DeleteRegionQuotaResponse  # noqa: Y015
+
+@_typing.final
+class GetQuotasRequest(_message.Message):
+    """Whose quotas."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuotasRequest: _TypeAlias = GetQuotasRequest  # noqa: Y015
+
+@_typing.final
+class GetQuotasResponse(_message.Message):
+    """All that an organization may use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    REGIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def limits(self) -> _organization_pb2.Limits:
+        """Everywhere."""
+
+    @_builtins.property
+    def regions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegionQuota]:
+        """In each region where it has a share, by region id."""
+
+    def __init__(
+        self,
+        *,
+        limits: _organization_pb2.Limits | None = ...,
+        regions: _abc.Iterable[Global___RegionQuota] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "regions", b"regions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuotasResponse: _TypeAlias = GetQuotasResponse  # noqa: Y015
+
+@_typing.final
+class SuspendOrganizationRequest(_message.Message):
+    """A suspension."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    CLEANUP_GRACE_PERIOD_HOURS_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    reason: _builtins.str
+    """Why. May be empty."""
+    cleanup_grace_period_hours: _builtins.int
+    """Hours until what runs is stopped; 0 means now. Unset: as it is."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when; in the future. Unset: until lifted."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        cleanup_grace_period_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cleanup_grace_period_hours", b"_cleanup_grace_period_hours", "cleanup_grace_period_hours", b"cleanup_grace_period_hours", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cleanup_grace_period_hours", b"_cleanup_grace_period_hours", "cleanup_grace_period_hours", b"cleanup_grace_period_hours", "organization_id", b"organization_id", "reason", b"reason", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cleanup_grace_period_hours: _TypeAlias = _typing.Literal["cleanup_grace_period_hours"]  # noqa: Y015
+    _WhichOneofArgType__cleanup_grace_period_hours: _TypeAlias = _typing.Literal["_cleanup_grace_period_hours", b"_cleanup_grace_period_hours"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cleanup_grace_period_hours) -> _WhichOneofReturnType__cleanup_grace_period_hours | None: ...
+
+Global___SuspendOrganizationRequest: _TypeAlias = SuspendOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class SuspendOrganizationResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendOrganizationResponse: _TypeAlias = SuspendOrganizationResponse  # noqa: Y015
+
+@_typing.final
+class UnsuspendOrganizationRequest(_message.Message):
+    """Which one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsuspendOrganizationRequest: _TypeAlias = UnsuspendOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class UnsuspendOrganizationResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsuspendOrganizationResponse: _TypeAlias = UnsuspendOrganizationResponse  # noqa: Y015

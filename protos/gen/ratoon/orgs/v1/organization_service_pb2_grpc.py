@@ -27,6 +27,10 @@ if _version_not_supported:
 
 class OrganizationServiceStub:
     """Keeps organizations: what they are, where they live, what they may use.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the organization was changed since. What
+    only administrators of the installation may change is refused with ORGANIZATION_NOT_FOUND for an organization that does
+    not exist or whose id is malformed.
     """
 
     def __init__(self, channel):
@@ -65,6 +69,86 @@ class OrganizationServiceStub:
                 request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.LeaveOrganizationRequest.SerializeToString,
                 response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.LeaveOrganizationResponse.FromString,
                 _registered_method=True)
+        self.UpdateOrganization = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/UpdateOrganization',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.FromString,
+                _registered_method=True)
+        self.CreateOrganizationForUser = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/CreateOrganizationForUser',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateOrganizationForUserRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateOrganizationForUserResponse.FromString,
+                _registered_method=True)
+        self.SetOtelConfig = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/SetOtelConfig',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetOtelConfigResponse.FromString,
+                _registered_method=True)
+        self.DeleteOtelConfig = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/DeleteOtelConfig',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteOtelConfigResponse.FromString,
+                _registered_method=True)
+        self.GetOtelConfig = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/GetOtelConfig',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetOtelConfigResponse.FromString,
+                _registered_method=True)
+        self.SetExperimentalConfig = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/SetExperimentalConfig',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetExperimentalConfigRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetExperimentalConfigResponse.FromString,
+                _registered_method=True)
+        self.SetLimitedNetworkEgress = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/SetLimitedNetworkEgress',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetLimitedNetworkEgressRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetLimitedNetworkEgressResponse.FromString,
+                _registered_method=True)
+        self.SetPreviewWarning = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/SetPreviewWarning',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetPreviewWarningRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetPreviewWarningResponse.FromString,
+                _registered_method=True)
+        self.UpdateQuota = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/UpdateQuota',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateQuotaRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateQuotaResponse.FromString,
+                _registered_method=True)
+        self.CreateRegionQuota = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/CreateRegionQuota',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateRegionQuotaRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateRegionQuotaResponse.FromString,
+                _registered_method=True)
+        self.UpdateRegionQuota = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/UpdateRegionQuota',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateRegionQuotaRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateRegionQuotaResponse.FromString,
+                _registered_method=True)
+        self.GetRegionQuota = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/GetRegionQuota',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetRegionQuotaRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetRegionQuotaResponse.FromString,
+                _registered_method=True)
+        self.DeleteRegionQuota = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/DeleteRegionQuota',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteRegionQuotaRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteRegionQuotaResponse.FromString,
+                _registered_method=True)
+        self.GetQuotas = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/GetQuotas',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetQuotasRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetQuotasResponse.FromString,
+                _registered_method=True)
+        self.SuspendOrganization = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/SuspendOrganization',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SuspendOrganizationResponse.FromString,
+                _registered_method=True)
+        self.UnsuspendOrganization = channel.unary_unary(
+                '/ratoon.orgs.v1.OrganizationService/UnsuspendOrganization',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationResponse.FromString,
+                _registered_method=True)
         self.EnsurePersonalOrganization = channel.unary_unary(
                 '/ratoon.orgs.v1.OrganizationService/EnsurePersonalOrganization',
                 request_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.EnsurePersonalOrganizationRequest.SerializeToString,
@@ -79,6 +163,10 @@ class OrganizationServiceStub:
 
 class OrganizationServiceServicer:
     """Keeps organizations: what they are, where they live, what they may use.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the organization was changed since. What
+    only administrators of the installation may change is refused with ORGANIZATION_NOT_FOUND for an organization that does
+    not exist or whose id is malformed.
     """
 
     def CreateOrganization(self, request, context):
@@ -94,6 +182,8 @@ class OrganizationServiceServicer:
 
     def ListOrganizations(self, request, context):
         """Lists the organizations of the caller, oldest first. A key that belongs to one organization sees that one.
+
+        Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +214,143 @@ class OrganizationServiceServicer:
 
     def LeaveOrganization(self, request, context):
         """Ends the caller's own membership. Refused with LAST_OWNER (PERMISSION_DENIED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateOrganization(self, request, context):
+        """Renames an organization, a personal one too.
+
+        Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT) or REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateOrganizationForUser(self, request, context):
+        """Makes a collaborative organization for a user, who is its first owner. The cap of organizations per person holds.
+
+        Refused as CreateOrganization is, but for EMAIL_NOT_VERIFIED, and with USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetOtelConfig(self, request, context):
+        """Sets where telemetry goes; the headers are replaced as a whole. A value of asterisks only keeps the stored one of that
+        name; a header with a blank name or value is left out.
+
+        Refused with OTEL_ENDPOINT_INVALID or OTEL_HEADERS_INVALID (INVALID_ARGUMENT: more than 64, longer than 4,096 bytes, or
+        not sendable).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOtelConfig(self, request, context):
+        """Stops telemetry. Nothing configured is no mistake.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOtelConfig(self, request, context):
+        """Gets where telemetry goes, in the clear, for the collector. Refused with OTEL_CONFIG_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetExperimentalConfig(self, request, context):
+        """Replaces the settings under trial. A part named `otel` (endpoint, headers) is stored as SetOtelConfig stores it; without
+        one, telemetry stays as it is.
+
+        Refused with EXPERIMENTAL_CONFIG_INVALID (INVALID_ARGUMENT: no JSON object, or larger than 64 KiB),
+        OTEL_ENDPOINT_INVALID or OTEL_HEADERS_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLimitedNetworkEgress(self, request, context):
+        """Says whether new sandboxes may reach only a short list of hosts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPreviewWarning(self, request, context):
+        """Says whether previews are shown behind a warning.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateQuota(self, request, context):
+        """Changes what an organization may use; other contexts follow at their next request.
+
+        Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, or beyond what can be counted).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRegionQuota(self, request, context):
+        """Lets an organization use a region up to the totals.
+
+        Refused with QUOTA_INVALID (INVALID_ARGUMENT), REGION_NOT_FOUND, SANDBOX_CLASS_UNKNOWN (INVALID_ARGUMENT: this
+        installation has `container` only) or REGION_QUOTA_EXISTS (ALREADY_EXISTS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRegionQuota(self, request, context):
+        """Changes what an organization may use in a region.
+
+        Refused with QUOTA_INVALID, SANDBOX_CLASS_UNKNOWN (INVALID_ARGUMENT) or REGION_QUOTA_NOT_FOUND (rows are not made by
+        this).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRegionQuota(self, request, context):
+        """Gets what an organization may use in a region. Refused with REGION_QUOTA_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRegionQuota(self, request, context):
+        """Takes a region from an organization; where quotas are enforced, it may not be used any more.
+
+        Refused with REGION_QUOTA_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuotas(self, request, context):
+        """What an organization may use, for the overview; what it does use, the other contexts know.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuspendOrganization(self, request, context):
+        """Suspends an organization, anew if it is suspended. Enforced at the next request.
+
+        Refused with SUSPENSION_INVALID (INVALID_ARGUMENT: a negative grace period, or an end that is past).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnsuspendOrganization(self, request, context):
+        """Lifts a suspension that an administrator set; one that waits for a verified address ends by the verification alone.
+        Nothing suspended is no mistake.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,6 +405,86 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
                     request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.LeaveOrganizationRequest.FromString,
                     response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.LeaveOrganizationResponse.SerializeToString,
             ),
+            'UpdateOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateOrganization,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.SerializeToString,
+            ),
+            'CreateOrganizationForUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOrganizationForUser,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateOrganizationForUserRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateOrganizationForUserResponse.SerializeToString,
+            ),
+            'SetOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOtelConfig,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetOtelConfigResponse.SerializeToString,
+            ),
+            'DeleteOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOtelConfig,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteOtelConfigResponse.SerializeToString,
+            ),
+            'GetOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOtelConfig,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetOtelConfigResponse.SerializeToString,
+            ),
+            'SetExperimentalConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetExperimentalConfig,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetExperimentalConfigRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetExperimentalConfigResponse.SerializeToString,
+            ),
+            'SetLimitedNetworkEgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimitedNetworkEgress,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetLimitedNetworkEgressRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetLimitedNetworkEgressResponse.SerializeToString,
+            ),
+            'SetPreviewWarning': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPreviewWarning,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetPreviewWarningRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetPreviewWarningResponse.SerializeToString,
+            ),
+            'UpdateQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateQuota,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateQuotaRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateQuotaResponse.SerializeToString,
+            ),
+            'CreateRegionQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRegionQuota,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateRegionQuotaRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateRegionQuotaResponse.SerializeToString,
+            ),
+            'UpdateRegionQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRegionQuota,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateRegionQuotaRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateRegionQuotaResponse.SerializeToString,
+            ),
+            'GetRegionQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRegionQuota,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetRegionQuotaRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetRegionQuotaResponse.SerializeToString,
+            ),
+            'DeleteRegionQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRegionQuota,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteRegionQuotaRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteRegionQuotaResponse.SerializeToString,
+            ),
+            'GetQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuotas,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetQuotasRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetQuotasResponse.SerializeToString,
+            ),
+            'SuspendOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendOrganization,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SuspendOrganizationResponse.SerializeToString,
+            ),
+            'UnsuspendOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnsuspendOrganization,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationResponse.SerializeToString,
+            ),
             'EnsurePersonalOrganization': grpc.unary_unary_rpc_method_handler(
                     servicer.EnsurePersonalOrganization,
                     request_deserializer=ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.EnsurePersonalOrganizationRequest.FromString,
@@ -198,6 +505,10 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class OrganizationService:
     """Keeps organizations: what they are, where they live, what they may use.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the organization was changed since. What
+    only administrators of the installation may change is refused with ORGANIZATION_NOT_FOUND for an organization that does
+    not exist or whose id is malformed.
     """
 
     @staticmethod
@@ -352,6 +663,438 @@ class OrganizationService:
             '/ratoon.orgs.v1.OrganizationService/LeaveOrganization',
             ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.LeaveOrganizationRequest.SerializeToString,
             ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.LeaveOrganizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/UpdateOrganization',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateOrganizationForUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/CreateOrganizationForUser',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateOrganizationForUserRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateOrganizationForUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/SetOtelConfig',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetOtelConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/DeleteOtelConfig',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteOtelConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/GetOtelConfig',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetOtelConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetExperimentalConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/SetExperimentalConfig',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetExperimentalConfigRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetExperimentalConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimitedNetworkEgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/SetLimitedNetworkEgress',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetLimitedNetworkEgressRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetLimitedNetworkEgressResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPreviewWarning(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/SetPreviewWarning',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetPreviewWarningRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SetPreviewWarningResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/UpdateQuota',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateQuotaRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRegionQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/CreateRegionQuota',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateRegionQuotaRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.CreateRegionQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRegionQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/UpdateRegionQuota',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateRegionQuotaRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UpdateRegionQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRegionQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/GetRegionQuota',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetRegionQuotaRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetRegionQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRegionQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/DeleteRegionQuota',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteRegionQuotaRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.DeleteRegionQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/GetQuotas',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetQuotasRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.GetQuotasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/SuspendOrganization',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.SuspendOrganizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnsuspendOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.OrganizationService/UnsuspendOrganization',
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,12 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrganizationServiceStub:
-    """Keeps organizations: what they are, where they live, what they may use."""
+    """Keeps organizations: what they are, where they live, what they may use.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the organization was changed since. What
+    only administrators of the installation may change is refused with ORGANIZATION_NOT_FOUND for an organization that does
+    not exist or whose id is malformed.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.CreateOrganizationRequest, _organization_service_pb2.CreateOrganizationResponse]
@@ -24,7 +29,10 @@ class OrganizationServiceStub:
     one), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
     """
     ListOrganizations: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.ListOrganizationsRequest, _organization_service_pb2.ListOrganizationsResponse]
-    """Lists the organizations of the caller, oldest first. A key that belongs to one organization sees that one."""
+    """Lists the organizations of the caller, oldest first. A key that belongs to one organization sees that one.
+
+    Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT).
+    """
     GetOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetOrganizationRequest, _organization_service_pb2.GetOrganizationResponse]
     """Gets one organization. An unknown one and somebody else's are refused alike, before this is reached."""
     SetDefaultRegion: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetDefaultRegionRequest, _organization_service_pb2.SetDefaultRegionResponse]
@@ -36,6 +44,73 @@ class OrganizationServiceStub:
     """
     LeaveOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]
     """Ends the caller's own membership. Refused with LAST_OWNER (PERMISSION_DENIED)."""
+    UpdateOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationRequest, _organization_service_pb2.UpdateOrganizationResponse]
+    """Renames an organization, a personal one too.
+
+    Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT) or REVISION_MISMATCH.
+    """
+    CreateOrganizationForUser: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.CreateOrganizationForUserRequest, _organization_service_pb2.CreateOrganizationForUserResponse]
+    """Makes a collaborative organization for a user, who is its first owner. The cap of organizations per person holds.
+
+    Refused as CreateOrganization is, but for EMAIL_NOT_VERIFIED, and with USER_NOT_FOUND.
+    """
+    SetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetOtelConfigRequest, _organization_service_pb2.SetOtelConfigResponse]
+    """Sets where telemetry goes; the headers are replaced as a whole. A value of asterisks only keeps the stored one of that
+    name; a header with a blank name or value is left out.
+
+    Refused with OTEL_ENDPOINT_INVALID or OTEL_HEADERS_INVALID (INVALID_ARGUMENT: more than 64, longer than 4,096 bytes, or
+    not sendable).
+    """
+    DeleteOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOtelConfigRequest, _organization_service_pb2.DeleteOtelConfigResponse]
+    """Stops telemetry. Nothing configured is no mistake."""
+    GetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigRequest, _organization_service_pb2.GetOtelConfigResponse]
+    """Gets where telemetry goes, in the clear, for the collector. Refused with OTEL_CONFIG_NOT_FOUND."""
+    SetExperimentalConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetExperimentalConfigRequest, _organization_service_pb2.SetExperimentalConfigResponse]
+    """Replaces the settings under trial. A part named `otel` (endpoint, headers) is stored as SetOtelConfig stores it; without
+    one, telemetry stays as it is.
+
+    Refused with EXPERIMENTAL_CONFIG_INVALID (INVALID_ARGUMENT: no JSON object, or larger than 64 KiB),
+    OTEL_ENDPOINT_INVALID or OTEL_HEADERS_INVALID.
+    """
+    SetLimitedNetworkEgress: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetLimitedNetworkEgressRequest, _organization_service_pb2.SetLimitedNetworkEgressResponse]
+    """Says whether new sandboxes may reach only a short list of hosts."""
+    SetPreviewWarning: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetPreviewWarningRequest, _organization_service_pb2.SetPreviewWarningResponse]
+    """Says whether previews are shown behind a warning."""
+    UpdateQuota: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateQuotaRequest, _organization_service_pb2.UpdateQuotaResponse]
+    """Changes what an organization may use; other contexts follow at their next request.
+
+    Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, or beyond what can be counted).
+    """
+    CreateRegionQuota: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.CreateRegionQuotaRequest, _organization_service_pb2.CreateRegionQuotaResponse]
+    """Lets an organization use a region up to the totals.
+
+    Refused with QUOTA_INVALID (INVALID_ARGUMENT), REGION_NOT_FOUND, SANDBOX_CLASS_UNKNOWN (INVALID_ARGUMENT: this
+    installation has `container` only) or REGION_QUOTA_EXISTS (ALREADY_EXISTS).
+    """
+    UpdateRegionQuota: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateRegionQuotaRequest, _organization_service_pb2.UpdateRegionQuotaResponse]
+    """Changes what an organization may use in a region.
+
+    Refused with QUOTA_INVALID, SANDBOX_CLASS_UNKNOWN (INVALID_ARGUMENT) or REGION_QUOTA_NOT_FOUND (rows are not made by
+    this).
+    """
+    GetRegionQuota: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetRegionQuotaRequest, _organization_service_pb2.GetRegionQuotaResponse]
+    """Gets what an organization may use in a region. Refused with REGION_QUOTA_NOT_FOUND."""
+    DeleteRegionQuota: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteRegionQuotaRequest, _organization_service_pb2.DeleteRegionQuotaResponse]
+    """Takes a region from an organization; where quotas are enforced, it may not be used any more.
+
+    Refused with REGION_QUOTA_NOT_FOUND.
+    """
+    GetQuotas: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetQuotasRequest, _organization_service_pb2.GetQuotasResponse]
+    """What an organization may use, for the overview; what it does use, the other contexts know."""
+    SuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _organization_service_pb2.SuspendOrganizationResponse]
+    """Suspends an organization, anew if it is suspended. Enforced at the next request.
+
+    Refused with SUSPENSION_INVALID (INVALID_ARGUMENT: a negative grace period, or an end that is past).
+    """
+    UnsuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UnsuspendOrganizationRequest, _organization_service_pb2.UnsuspendOrganizationResponse]
+    """Lifts a suspension that an administrator set; one that waits for a verified address ends by the verification alone.
+    Nothing suspended is no mistake.
+    """
     EnsurePersonalOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.EnsurePersonalOrganizationRequest, _organization_service_pb2.EnsurePersonalOrganizationResponse]
     """Makes the personal organization of a new user, or says which it is; auth calls it before a first login is answered."""
     GetLimits: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetLimitsRequest, _organization_service_pb2.GetLimitsResponse]
@@ -45,7 +120,12 @@ class OrganizationServiceStub:
     """
 
 class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps organizations: what they are, where they live, what they may use."""
+    """Keeps organizations: what they are, where they live, what they may use.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the organization was changed since. What
+    only administrators of the installation may change is refused with ORGANIZATION_NOT_FOUND for an organization that does
+    not exist or whose id is malformed.
+    """
 
     @_abc_1.abstractmethod
     def CreateOrganization(
@@ -66,7 +146,10 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.ListOrganizationsRequest,
         context: _aio.ServicerContext[_organization_service_pb2.ListOrganizationsRequest, _abc.Awaitable[_organization_service_pb2.ListOrganizationsResponse]],
     ) -> _abc.Awaitable[_organization_service_pb2.ListOrganizationsResponse]:
-        """Lists the organizations of the caller, oldest first. A key that belongs to one organization sees that one."""
+        """Lists the organizations of the caller, oldest first. A key that belongs to one organization sees that one.
+
+        Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT).
+        """
 
     @_abc_1.abstractmethod
     def GetOrganization(
@@ -102,6 +185,169 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_organization_service_pb2.LeaveOrganizationRequest, _abc.Awaitable[_organization_service_pb2.LeaveOrganizationResponse]],
     ) -> _abc.Awaitable[_organization_service_pb2.LeaveOrganizationResponse]:
         """Ends the caller's own membership. Refused with LAST_OWNER (PERMISSION_DENIED)."""
+
+    @_abc_1.abstractmethod
+    def UpdateOrganization(
+        self,
+        request: _organization_service_pb2.UpdateOrganizationRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.UpdateOrganizationRequest, _abc.Awaitable[_organization_service_pb2.UpdateOrganizationResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.UpdateOrganizationResponse]:
+        """Renames an organization, a personal one too.
+
+        Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT) or REVISION_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateOrganizationForUser(
+        self,
+        request: _organization_service_pb2.CreateOrganizationForUserRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.CreateOrganizationForUserRequest, _abc.Awaitable[_organization_service_pb2.CreateOrganizationForUserResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.CreateOrganizationForUserResponse]:
+        """Makes a collaborative organization for a user, who is its first owner. The cap of organizations per person holds.
+
+        Refused as CreateOrganization is, but for EMAIL_NOT_VERIFIED, and with USER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SetOtelConfig(
+        self,
+        request: _organization_service_pb2.SetOtelConfigRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.SetOtelConfigRequest, _abc.Awaitable[_organization_service_pb2.SetOtelConfigResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.SetOtelConfigResponse]:
+        """Sets where telemetry goes; the headers are replaced as a whole. A value of asterisks only keeps the stored one of that
+        name; a header with a blank name or value is left out.
+
+        Refused with OTEL_ENDPOINT_INVALID or OTEL_HEADERS_INVALID (INVALID_ARGUMENT: more than 64, longer than 4,096 bytes, or
+        not sendable).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteOtelConfig(
+        self,
+        request: _organization_service_pb2.DeleteOtelConfigRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.DeleteOtelConfigRequest, _abc.Awaitable[_organization_service_pb2.DeleteOtelConfigResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.DeleteOtelConfigResponse]:
+        """Stops telemetry. Nothing configured is no mistake."""
+
+    @_abc_1.abstractmethod
+    def GetOtelConfig(
+        self,
+        request: _organization_service_pb2.GetOtelConfigRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.GetOtelConfigRequest, _abc.Awaitable[_organization_service_pb2.GetOtelConfigResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.GetOtelConfigResponse]:
+        """Gets where telemetry goes, in the clear, for the collector. Refused with OTEL_CONFIG_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def SetExperimentalConfig(
+        self,
+        request: _organization_service_pb2.SetExperimentalConfigRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.SetExperimentalConfigRequest, _abc.Awaitable[_organization_service_pb2.SetExperimentalConfigResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.SetExperimentalConfigResponse]:
+        """Replaces the settings under trial. A part named `otel` (endpoint, headers) is stored as SetOtelConfig stores it; without
+        one, telemetry stays as it is.
+
+        Refused with EXPERIMENTAL_CONFIG_INVALID (INVALID_ARGUMENT: no JSON object, or larger than 64 KiB),
+        OTEL_ENDPOINT_INVALID or OTEL_HEADERS_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def SetLimitedNetworkEgress(
+        self,
+        request: _organization_service_pb2.SetLimitedNetworkEgressRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.SetLimitedNetworkEgressRequest, _abc.Awaitable[_organization_service_pb2.SetLimitedNetworkEgressResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.SetLimitedNetworkEgressResponse]:
+        """Says whether new sandboxes may reach only a short list of hosts."""
+
+    @_abc_1.abstractmethod
+    def SetPreviewWarning(
+        self,
+        request: _organization_service_pb2.SetPreviewWarningRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.SetPreviewWarningRequest, _abc.Awaitable[_organization_service_pb2.SetPreviewWarningResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.SetPreviewWarningResponse]:
+        """Says whether previews are shown behind a warning."""
+
+    @_abc_1.abstractmethod
+    def UpdateQuota(
+        self,
+        request: _organization_service_pb2.UpdateQuotaRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.UpdateQuotaRequest, _abc.Awaitable[_organization_service_pb2.UpdateQuotaResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.UpdateQuotaResponse]:
+        """Changes what an organization may use; other contexts follow at their next request.
+
+        Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, or beyond what can be counted).
+        """
+
+    @_abc_1.abstractmethod
+    def CreateRegionQuota(
+        self,
+        request: _organization_service_pb2.CreateRegionQuotaRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.CreateRegionQuotaRequest, _abc.Awaitable[_organization_service_pb2.CreateRegionQuotaResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.CreateRegionQuotaResponse]:
+        """Lets an organization use a region up to the totals.
+
+        Refused with QUOTA_INVALID (INVALID_ARGUMENT), REGION_NOT_FOUND, SANDBOX_CLASS_UNKNOWN (INVALID_ARGUMENT: this
+        installation has `container` only) or REGION_QUOTA_EXISTS (ALREADY_EXISTS).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateRegionQuota(
+        self,
+        request: _organization_service_pb2.UpdateRegionQuotaRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.UpdateRegionQuotaRequest, _abc.Awaitable[_organization_service_pb2.UpdateRegionQuotaResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.UpdateRegionQuotaResponse]:
+        """Changes what an organization may use in a region.
+
+        Refused with QUOTA_INVALID, SANDBOX_CLASS_UNKNOWN (INVALID_ARGUMENT) or REGION_QUOTA_NOT_FOUND (rows are not made by
+        this).
+        """
+
+    @_abc_1.abstractmethod
+    def GetRegionQuota(
+        self,
+        request: _organization_service_pb2.GetRegionQuotaRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.GetRegionQuotaRequest, _abc.Awaitable[_organization_service_pb2.GetRegionQuotaResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.GetRegionQuotaResponse]:
+        """Gets what an organization may use in a region. Refused with REGION_QUOTA_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def DeleteRegionQuota(
+        self,
+        request: _organization_service_pb2.DeleteRegionQuotaRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.DeleteRegionQuotaRequest, _abc.Awaitable[_organization_service_pb2.DeleteRegionQuotaResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.DeleteRegionQuotaResponse]:
+        """Takes a region from an organization; where quotas are enforced, it may not be used any more.
+
+        Refused with REGION_QUOTA_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQuotas(
+        self,
+        request: _organization_service_pb2.GetQuotasRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.GetQuotasRequest, _abc.Awaitable[_organization_service_pb2.GetQuotasResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.GetQuotasResponse]:
+        """What an organization may use, for the overview; what it does use, the other contexts know."""
+
+    @_abc_1.abstractmethod
+    def SuspendOrganization(
+        self,
+        request: _organization_service_pb2.SuspendOrganizationRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.SuspendOrganizationRequest, _abc.Awaitable[_organization_service_pb2.SuspendOrganizationResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.SuspendOrganizationResponse]:
+        """Suspends an organization, anew if it is suspended. Enforced at the next request.
+
+        Refused with SUSPENSION_INVALID (INVALID_ARGUMENT: a negative grace period, or an end that is past).
+        """
+
+    @_abc_1.abstractmethod
+    def UnsuspendOrganization(
+        self,
+        request: _organization_service_pb2.UnsuspendOrganizationRequest,
+        context: _aio.ServicerContext[_organization_service_pb2.UnsuspendOrganizationRequest, _abc.Awaitable[_organization_service_pb2.UnsuspendOrganizationResponse]],
+    ) -> _abc.Awaitable[_organization_service_pb2.UnsuspendOrganizationResponse]:
+        """Lifts a suspension that an administrator set; one that waits for a verified address ends by the verification alone.
+        Nothing suspended is no mistake.
+        """
 
     @_abc_1.abstractmethod
     def EnsurePersonalOrganization(

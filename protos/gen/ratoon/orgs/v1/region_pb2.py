@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bratoon/orgs/v1/region.proto\x12\x0eratoon.orgs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n\x06Region\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x17\n\x0forganization_id\x18\x05 \x01(\t\x12(\n\x04type\x18\x06 \x01(\x0e\x32\x1a.ratoon.orgs.v1.RegionType\x12\x11\n\tproxy_url\x18\x07 \x01(\t\x12\x17\n\x0fssh_gateway_url\x18\x08 \x01(\t\x12\x1c\n\x14snapshot_manager_url\x18\t \x01(\t*t\n\nRegionType\x12\x1b\n\x17REGION_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12REGION_TYPE_SHARED\x10\x01\x12\x19\n\x15REGION_TYPE_DEDICATED\x10\x02\x12\x16\n\x12REGION_TYPE_CUSTOM\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bratoon/orgs/v1/region.proto\x12\x0eratoon.orgs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x02\n\x06Region\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x17\n\x0forganization_id\x18\x05 \x01(\t\x12(\n\x04type\x18\x06 \x01(\x0e\x32\x1a.ratoon.orgs.v1.RegionType\x12\x11\n\tproxy_url\x18\x07 \x01(\t\x12\x17\n\x0fssh_gateway_url\x18\x08 \x01(\t\x12\x1c\n\x14snapshot_manager_url\x18\t \x01(\t\x12\x15\n\rotel_endpoint\x18\n \x01(\t*t\n\nRegionType\x12\x1b\n\x17REGION_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12REGION_TYPE_SHARED\x10\x01\x12\x19\n\x15REGION_TYPE_DEDICATED\x10\x02\x12\x16\n\x12REGION_TYPE_CUSTOM\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.orgs.v1.region_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REGIONTYPE']._serialized_start=356
-  _globals['_REGIONTYPE']._serialized_end=472
+  _globals['_REGIONTYPE']._serialized_start=379
+  _globals['_REGIONTYPE']._serialized_end=495
   _globals['_REGION']._serialized_start=81
-  _globals['_REGION']._serialized_end=354
+  _globals['_REGION']._serialized_end=377
 # @@protoc_insertion_point(module_scope)

@@ -61,6 +61,7 @@ class Region(_message.Message):
     PROXY_URL_FIELD_NUMBER: _builtins.int
     SSH_GATEWAY_URL_FIELD_NUMBER: _builtins.int
     SNAPSHOT_MANAGER_URL_FIELD_NUMBER: _builtins.int
+    OTEL_ENDPOINT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """A short word such as `us`."""
     name: _builtins.str
@@ -75,6 +76,8 @@ class Region(_message.Message):
     """Where its SSH gateway answers. Empty: the installation's."""
     snapshot_manager_url: _builtins.str
     """Where its registry answers. Empty: the installation's."""
+    otel_endpoint: _builtins.str
+    """Where telemetry of its sandboxes goes. Empty: the installation's collector."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -95,10 +98,11 @@ class Region(_message.Message):
         proxy_url: _builtins.str = ...,
         ssh_gateway_url: _builtins.str = ...,
         snapshot_manager_url: _builtins.str = ...,
+        otel_endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "name", b"name", "organization_id", b"organization_id", "proxy_url", b"proxy_url", "snapshot_manager_url", b"snapshot_manager_url", "ssh_gateway_url", b"ssh_gateway_url", "type", b"type", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "name", b"name", "organization_id", b"organization_id", "otel_endpoint", b"otel_endpoint", "proxy_url", b"proxy_url", "snapshot_manager_url", b"snapshot_manager_url", "ssh_gateway_url", b"ssh_gateway_url", "type", b"type", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from ratoon.access.v1 import access_pb2 as ratoon_dot_access_dot_v1_dot_access__
 from ratoon.orgs.v1 import region_pb2 as ratoon_dot_orgs_dot_v1_dot_region__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ratoon/orgs/v1/region_service.proto\x12\x0eratoon.orgs.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1bratoon/orgs/v1/region.proto\"\x1a\n\x18ListSharedRegionsRequest\"D\n\x19ListSharedRegionsResponse\x12\'\n\x07regions\x18\x01 \x03(\x0b\x32\x16.ratoon.orgs.v1.Region\"-\n\x12ListRegionsRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\">\n\x13ListRegionsResponse\x12\'\n\x07regions\x18\x01 \x03(\x0b\x32\x16.ratoon.orgs.v1.Region2\xeb\x01\n\rRegionService\x12s\n\x11ListSharedRegions\x12(.ratoon.orgs.v1.ListSharedRegionsRequest\x1a).ratoon.orgs.v1.ListSharedRegionsResponse\"\t\x90\x02\x01\xaa\xbb\x18\x02\x08\x01\x12\x65\n\x0bListRegions\x12\".ratoon.orgs.v1.ListRegionsRequest\x1a#.ratoon.orgs.v1.ListRegionsResponse\"\r\x90\x02\x01\xaa\xbb\x18\x06\x12\x02\x01\x02\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#ratoon/orgs/v1/region_service.proto\x12\x0eratoon.orgs.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1bratoon/orgs/v1/region.proto\"\x1a\n\x18ListSharedRegionsRequest\"D\n\x19ListSharedRegionsResponse\x12\'\n\x07regions\x18\x01 \x03(\x0b\x32\x16.ratoon.orgs.v1.Region\"-\n\x12ListRegionsRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\">\n\x13ListRegionsResponse\x12\'\n\x07regions\x18\x01 \x03(\x0b\x32\x16.ratoon.orgs.v1.Region\"\x89\x01\n\rRegionSecrets\x12\x15\n\rproxy_api_key\x18\x01 \x01(\t\x12\x1b\n\x13ssh_gateway_api_key\x18\x02 \x01(\t\x12!\n\x19snapshot_manager_username\x18\x03 \x01(\t\x12!\n\x19snapshot_manager_password\x18\x04 \x01(\t\">\n\x10GetRegionRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tregion_id\x18\x02 \x01(\t\";\n\x11GetRegionResponse\x12&\n\x06region\x18\x01 \x01(\x0b\x32\x16.ratoon.orgs.v1.Region\"\xb1\x01\n\x13\x43reateRegionRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tproxy_url\x18\x03 \x01(\t\x12\x17\n\x0fssh_gateway_url\x18\x04 \x01(\t\x12\x1c\n\x14snapshot_manager_url\x18\x05 \x01(\t\x12\x15\n\rotel_endpoint\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"n\n\x14\x43reateRegionResponse\x12&\n\x06region\x18\x01 \x01(\x0b\x32\x16.ratoon.orgs.v1.Region\x12.\n\x07secrets\x18\x02 \x01(\x0b\x32\x1d.ratoon.orgs.v1.RegionSecrets\"\x83\x02\n\x13UpdateRegionRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tregion_id\x18\x02 \x01(\t\x12\x16\n\tproxy_url\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1c\n\x0fssh_gateway_url\x18\x04 \x01(\tH\x01\x88\x01\x01\x12!\n\x14snapshot_manager_url\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1a\n\rotel_endpoint\x18\x06 \x01(\tH\x03\x88\x01\x01\x42\x0c\n\n_proxy_urlB\x12\n\x10_ssh_gateway_urlB\x17\n\x15_snapshot_manager_urlB\x10\n\x0e_otel_endpoint\"\x16\n\x14UpdateRegionResponse\"A\n\x13\x44\x65leteRegionRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tregion_id\x18\x02 \x01(\t\"\x16\n\x14\x44\x65leteRegionResponse\"\x83\x01\n!RegenerateRegionCredentialRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tregion_id\x18\x02 \x01(\t\x12\x32\n\x04kind\x18\x03 \x01(\x0e\x32$.ratoon.orgs.v1.RegionCredentialKind\"T\n\"RegenerateRegionCredentialResponse\x12.\n\x07secrets\x18\x01 \x01(\x0b\x32\x1d.ratoon.orgs.v1.RegionSecrets\"0\n\x1eResolveRegionCredentialRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"h\n\x1fResolveRegionCredentialResponse\x12\x11\n\tregion_id\x18\x01 \x01(\t\x12\x32\n\x04kind\x18\x02 \x01(\x0e\x32$.ratoon.orgs.v1.RegionCredentialKind*\xb5\x01\n\x14RegionCredentialKind\x12&\n\"REGION_CREDENTIAL_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cREGION_CREDENTIAL_KIND_PROXY\x10\x01\x12&\n\"REGION_CREDENTIAL_KIND_SSH_GATEWAY\x10\x02\x12+\n\'REGION_CREDENTIAL_KIND_SNAPSHOT_MANAGER\x10\x03\x32\xfb\x07\n\rRegionService\x12s\n\x11ListSharedRegions\x12(.ratoon.orgs.v1.ListSharedRegionsRequest\x1a).ratoon.orgs.v1.ListSharedRegionsResponse\"\t\x90\x02\x01\xaa\xbb\x18\x02\x08\x01\x12s\n\x0bListRegions\x12\".ratoon.orgs.v1.ListRegionsRequest\x1a#.ratoon.orgs.v1.ListRegionsResponse\"\x1b\x90\x02\x01\xaa\xbb\x18\x14\x12\x02\x01\x02\x18\x01R\x0cread:regions\x12m\n\tGetRegion\x12 .ratoon.orgs.v1.GetRegionRequest\x1a!.ratoon.orgs.v1.GetRegionResponse\"\x1b\x90\x02\x01\xaa\xbb\x18\x14\x12\x02\x01\x02\x18\x01R\x0cread:regions\x12t\n\x0c\x43reateRegion\x12#.ratoon.orgs.v1.CreateRegionRequest\x1a$.ratoon.orgs.v1.CreateRegionResponse\"\x19\xaa\xbb\x18\x15\x12\x02\x01\x02\x18\x01\"\rwrite:regions\x12t\n\x0cUpdateRegion\x12#.ratoon.orgs.v1.UpdateRegionRequest\x1a$.ratoon.orgs.v1.UpdateRegionResponse\"\x19\xaa\xbb\x18\x15\x12\x02\x01\x02\x18\x01\"\rwrite:regions\x12u\n\x0c\x44\x65leteRegion\x12#.ratoon.orgs.v1.DeleteRegionRequest\x1a$.ratoon.orgs.v1.DeleteRegionResponse\"\x1a\xaa\xbb\x18\x16\x12\x02\x01\x02\x18\x01\"\x0e\x64\x65lete:regions\x12\x9e\x01\n\x1aRegenerateRegionCredential\x12\x31.ratoon.orgs.v1.RegenerateRegionCredentialRequest\x1a\x32.ratoon.orgs.v1.RegenerateRegionCredentialResponse\"\x19\xaa\xbb\x18\x15\x12\x02\x01\x02\x18\x01\"\rwrite:regions\x12\x8c\x01\n\x17ResolveRegionCredential\x12..ratoon.orgs.v1.ResolveRegionCredentialRequest\x1a/.ratoon.orgs.v1.ResolveRegionCredentialResponse\"\x10\x90\x02\x01\xaa\xbb\x18\t\x12\x01\x03\x42\x04\x61uthb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGIONSERVICE'].methods_by_name['ListSharedRegions']._loaded_options = None
   _globals['_REGIONSERVICE'].methods_by_name['ListSharedRegions']._serialized_options = b'\220\002\001\252\273\030\002\010\001'
   _globals['_REGIONSERVICE'].methods_by_name['ListRegions']._loaded_options = None
-  _globals['_REGIONSERVICE'].methods_by_name['ListRegions']._serialized_options = b'\220\002\001\252\273\030\006\022\002\001\002\030\001'
+  _globals['_REGIONSERVICE'].methods_by_name['ListRegions']._serialized_options = b'\220\002\001\252\273\030\024\022\002\001\002\030\001R\014read:regions'
+  _globals['_REGIONSERVICE'].methods_by_name['GetRegion']._loaded_options = None
+  _globals['_REGIONSERVICE'].methods_by_name['GetRegion']._serialized_options = b'\220\002\001\252\273\030\024\022\002\001\002\030\001R\014read:regions'
+  _globals['_REGIONSERVICE'].methods_by_name['CreateRegion']._loaded_options = None
+  _globals['_REGIONSERVICE'].methods_by_name['CreateRegion']._serialized_options = b'\252\273\030\025\022\002\001\002\030\001\"\rwrite:regions'
+  _globals['_REGIONSERVICE'].methods_by_name['UpdateRegion']._loaded_options = None
+  _globals['_REGIONSERVICE'].methods_by_name['UpdateRegion']._serialized_options = b'\252\273\030\025\022\002\001\002\030\001\"\rwrite:regions'
+  _globals['_REGIONSERVICE'].methods_by_name['DeleteRegion']._loaded_options = None
+  _globals['_REGIONSERVICE'].methods_by_name['DeleteRegion']._serialized_options = b'\252\273\030\026\022\002\001\002\030\001\"\016delete:regions'
+  _globals['_REGIONSERVICE'].methods_by_name['RegenerateRegionCredential']._loaded_options = None
+  _globals['_REGIONSERVICE'].methods_by_name['RegenerateRegionCredential']._serialized_options = b'\252\273\030\025\022\002\001\002\030\001\"\rwrite:regions'
+  _globals['_REGIONSERVICE'].methods_by_name['ResolveRegionCredential']._loaded_options = None
+  _globals['_REGIONSERVICE'].methods_by_name['ResolveRegionCredential']._serialized_options = b'\220\002\001\252\273\030\t\022\001\003B\004auth'
+  _globals['_REGIONCREDENTIALKIND']._serialized_start=1635
+  _globals['_REGIONCREDENTIALKIND']._serialized_end=1816
   _globals['_LISTSHAREDREGIONSREQUEST']._serialized_start=115
   _globals['_LISTSHAREDREGIONSREQUEST']._serialized_end=141
   _globals['_LISTSHAREDREGIONSRESPONSE']._serialized_start=143
@@ -45,6 +59,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTREGIONSREQUEST']._serialized_end=258
   _globals['_LISTREGIONSRESPONSE']._serialized_start=260
   _globals['_LISTREGIONSRESPONSE']._serialized_end=322
-  _globals['_REGIONSERVICE']._serialized_start=325
-  _globals['_REGIONSERVICE']._serialized_end=560
+  _globals['_REGIONSECRETS']._serialized_start=325
+  _globals['_REGIONSECRETS']._serialized_end=462
+  _globals['_GETREGIONREQUEST']._serialized_start=464
+  _globals['_GETREGIONREQUEST']._serialized_end=526
+  _globals['_GETREGIONRESPONSE']._serialized_start=528
+  _globals['_GETREGIONRESPONSE']._serialized_end=587
+  _globals['_CREATEREGIONREQUEST']._serialized_start=590
+  _globals['_CREATEREGIONREQUEST']._serialized_end=767
+  _globals['_CREATEREGIONRESPONSE']._serialized_start=769
+  _globals['_CREATEREGIONRESPONSE']._serialized_end=879
+  _globals['_UPDATEREGIONREQUEST']._serialized_start=882
+  _globals['_UPDATEREGIONREQUEST']._serialized_end=1141
+  _globals['_UPDATEREGIONRESPONSE']._serialized_start=1143
+  _globals['_UPDATEREGIONRESPONSE']._serialized_end=1165
+  _globals['_DELETEREGIONREQUEST']._serialized_start=1167
+  _globals['_DELETEREGIONREQUEST']._serialized_end=1232
+  _globals['_DELETEREGIONRESPONSE']._serialized_start=1234
+  _globals['_DELETEREGIONRESPONSE']._serialized_end=1256
+  _globals['_REGENERATEREGIONCREDENTIALREQUEST']._serialized_start=1259
+  _globals['_REGENERATEREGIONCREDENTIALREQUEST']._serialized_end=1390
+  _globals['_REGENERATEREGIONCREDENTIALRESPONSE']._serialized_start=1392
+  _globals['_REGENERATEREGIONCREDENTIALRESPONSE']._serialized_end=1476
+  _globals['_RESOLVEREGIONCREDENTIALREQUEST']._serialized_start=1478
+  _globals['_RESOLVEREGIONCREDENTIALREQUEST']._serialized_end=1526
+  _globals['_RESOLVEREGIONCREDENTIALRESPONSE']._serialized_start=1528
+  _globals['_RESOLVEREGIONCREDENTIALRESPONSE']._serialized_end=1632
+  _globals['_REGIONSERVICE']._serialized_start=1819
+  _globals['_REGIONSERVICE']._serialized_end=2838
 # @@protoc_insertion_point(module_scope)

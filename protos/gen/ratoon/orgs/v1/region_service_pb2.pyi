@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ratoon.orgs.v1 import region_pb2 as _region_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RegionCredentialKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RegionCredentialKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RegionCredentialKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REGION_CREDENTIAL_KIND_UNSPECIFIED: _RegionCredentialKind.ValueType  # 0
+    """Never sent."""
+    REGION_CREDENTIAL_KIND_PROXY: _RegionCredentialKind.ValueType  # 1
+    """The proxy in front of sandboxes."""
+    REGION_CREDENTIAL_KIND_SSH_GATEWAY: _RegionCredentialKind.ValueType  # 2
+    """The SSH gateway."""
+    REGION_CREDENTIAL_KIND_SNAPSHOT_MANAGER: _RegionCredentialKind.ValueType  # 3
+    """The registry; its user name is `daytona`."""
+
+class RegionCredentialKind(_RegionCredentialKind, metaclass=_RegionCredentialKindEnumTypeWrapper):
+    """A machine of a region that holds a secret."""
+
+REGION_CREDENTIAL_KIND_UNSPECIFIED: RegionCredentialKind.ValueType  # 0
+"""Never sent."""
+REGION_CREDENTIAL_KIND_PROXY: RegionCredentialKind.ValueType  # 1
+"""The proxy in front of sandboxes."""
+REGION_CREDENTIAL_KIND_SSH_GATEWAY: RegionCredentialKind.ValueType  # 2
+"""The SSH gateway."""
+REGION_CREDENTIAL_KIND_SNAPSHOT_MANAGER: RegionCredentialKind.ValueType  # 3
+"""The registry; its user name is `daytona`."""
+Global___RegionCredentialKind: _TypeAlias = RegionCredentialKind  # noqa: Y015
 
 @_typing.final
 class ListSharedRegionsRequest(_message.Message):
@@ -105,3 +134,382 @@ class ListRegionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRegionsResponse: _TypeAlias = ListRegionsResponse  # noqa: Y015
+
+@_typing.final
+class RegionSecrets(_message.Message):
+    """The secrets of a region, in the answer that made them only. Empty: none was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROXY_API_KEY_FIELD_NUMBER: _builtins.int
+    SSH_GATEWAY_API_KEY_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_MANAGER_USERNAME_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_MANAGER_PASSWORD_FIELD_NUMBER: _builtins.int
+    proxy_api_key: _builtins.str
+    """`dtn_` and 64 hexadecimal digits."""
+    ssh_gateway_api_key: _builtins.str
+    """`dtn_` and 64 hexadecimal digits."""
+    snapshot_manager_username: _builtins.str
+    """User name at the registry."""
+    snapshot_manager_password: _builtins.str
+    """Password at the registry."""
+    def __init__(
+        self,
+        *,
+        proxy_api_key: _builtins.str = ...,
+        ssh_gateway_api_key: _builtins.str = ...,
+        snapshot_manager_username: _builtins.str = ...,
+        snapshot_manager_password: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proxy_api_key", b"proxy_api_key", "snapshot_manager_password", b"snapshot_manager_password", "snapshot_manager_username", b"snapshot_manager_username", "ssh_gateway_api_key", b"ssh_gateway_api_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegionSecrets: _TypeAlias = RegionSecrets  # noqa: Y015
+
+@_typing.final
+class GetRegionRequest(_message.Message):
+    """Which one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "region_id", b"region_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRegionRequest: _TypeAlias = GetRegionRequest  # noqa: Y015
+
+@_typing.final
+class GetRegionResponse(_message.Message):
+    """The region."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def region(self) -> _region_pb2.Region:
+        """The region."""
+
+    def __init__(
+        self,
+        *,
+        region: _region_pb2.Region | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRegionResponse: _TypeAlias = GetRegionResponse  # noqa: Y015
+
+@_typing.final
+class CreateRegionRequest(_message.Message):
+    """A region to be made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PROXY_URL_FIELD_NUMBER: _builtins.int
+    SSH_GATEWAY_URL_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_MANAGER_URL_FIELD_NUMBER: _builtins.int
+    OTEL_ENDPOINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    name: _builtins.str
+    """Display name, unique in the organization."""
+    proxy_url: _builtins.str
+    """See Region."""
+    ssh_gateway_url: _builtins.str
+    """See Region."""
+    snapshot_manager_url: _builtins.str
+    """See Region."""
+    otel_endpoint: _builtins.str
+    """See Region."""
+    request_id: _builtins.str
+    """The client's Idempotency-Key; 24 h."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        proxy_url: _builtins.str = ...,
+        ssh_gateway_url: _builtins.str = ...,
+        snapshot_manager_url: _builtins.str = ...,
+        otel_endpoint: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "organization_id", b"organization_id", "otel_endpoint", b"otel_endpoint", "proxy_url", b"proxy_url", "request_id", b"request_id", "snapshot_manager_url", b"snapshot_manager_url", "ssh_gateway_url", b"ssh_gateway_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRegionRequest: _TypeAlias = CreateRegionRequest  # noqa: Y015
+
+@_typing.final
+class CreateRegionResponse(_message.Message):
+    """The new region."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def region(self) -> _region_pb2.Region:
+        """The region."""
+
+    @_builtins.property
+    def secrets(self) -> Global___RegionSecrets:
+        """Its secrets."""
+
+    def __init__(
+        self,
+        *,
+        region: _region_pb2.Region | None = ...,
+        secrets: Global___RegionSecrets | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region", "secrets", b"secrets"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["region", b"region", "secrets", b"secrets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRegionResponse: _TypeAlias = CreateRegionResponse  # noqa: Y015
+
+@_typing.final
+class UpdateRegionRequest(_message.Message):
+    """What a region shall be. Unset: as it is; empty: cleared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    PROXY_URL_FIELD_NUMBER: _builtins.int
+    SSH_GATEWAY_URL_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_MANAGER_URL_FIELD_NUMBER: _builtins.int
+    OTEL_ENDPOINT_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    proxy_url: _builtins.str
+    """See Region."""
+    ssh_gateway_url: _builtins.str
+    """See Region."""
+    snapshot_manager_url: _builtins.str
+    """See Region."""
+    otel_endpoint: _builtins.str
+    """See Region."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+        proxy_url: _builtins.str | None = ...,
+        ssh_gateway_url: _builtins.str | None = ...,
+        snapshot_manager_url: _builtins.str | None = ...,
+        otel_endpoint: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_otel_endpoint", b"_otel_endpoint", "_proxy_url", b"_proxy_url", "_snapshot_manager_url", b"_snapshot_manager_url", "_ssh_gateway_url", b"_ssh_gateway_url", "otel_endpoint", b"otel_endpoint", "proxy_url", b"proxy_url", "snapshot_manager_url", b"snapshot_manager_url", "ssh_gateway_url", b"ssh_gateway_url"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_otel_endpoint", b"_otel_endpoint", "_proxy_url", b"_proxy_url", "_snapshot_manager_url", b"_snapshot_manager_url", "_ssh_gateway_url", b"_ssh_gateway_url", "organization_id", b"organization_id", "otel_endpoint", b"otel_endpoint", "proxy_url", b"proxy_url", "region_id", b"region_id", "snapshot_manager_url", b"snapshot_manager_url", "ssh_gateway_url", b"ssh_gateway_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__otel_endpoint: _TypeAlias = _typing.Literal["otel_endpoint"]  # noqa: Y015
+    _WhichOneofArgType__otel_endpoint: _TypeAlias = _typing.Literal["_otel_endpoint", b"_otel_endpoint"]  # noqa: Y015
+    _WhichOneofReturnType__proxy_url: _TypeAlias = _typing.Literal["proxy_url"]  # noqa: Y015
+    _WhichOneofArgType__proxy_url: _TypeAlias = _typing.Literal["_proxy_url", b"_proxy_url"]  # noqa: Y015
+    _WhichOneofReturnType__snapshot_manager_url: _TypeAlias = _typing.Literal["snapshot_manager_url"]  # noqa: Y015
+    _WhichOneofArgType__snapshot_manager_url: _TypeAlias = _typing.Literal["_snapshot_manager_url", b"_snapshot_manager_url"]  # noqa: Y015
+    _WhichOneofReturnType__ssh_gateway_url: _TypeAlias = _typing.Literal["ssh_gateway_url"]  # noqa: Y015
+    _WhichOneofArgType__ssh_gateway_url: _TypeAlias = _typing.Literal["_ssh_gateway_url", b"_ssh_gateway_url"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__otel_endpoint) -> _WhichOneofReturnType__otel_endpoint | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__proxy_url) -> _WhichOneofReturnType__proxy_url | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__snapshot_manager_url) -> _WhichOneofReturnType__snapshot_manager_url | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ssh_gateway_url) -> _WhichOneofReturnType__ssh_gateway_url | None: ...
+
+Global___UpdateRegionRequest: _TypeAlias = UpdateRegionRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRegionResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRegionResponse: _TypeAlias = UpdateRegionResponse  # noqa: Y015
+
+@_typing.final
+class DeleteRegionRequest(_message.Message):
+    """Which one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "region_id", b"region_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRegionRequest: _TypeAlias = DeleteRegionRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRegionResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRegionResponse: _TypeAlias = DeleteRegionResponse  # noqa: Y015
+
+@_typing.final
+class RegenerateRegionCredentialRequest(_message.Message):
+    """Which secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region."""
+    kind: Global___RegionCredentialKind.ValueType
+    """Whose secret."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+        kind: Global___RegionCredentialKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "organization_id", b"organization_id", "region_id", b"region_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegenerateRegionCredentialRequest: _TypeAlias = RegenerateRegionCredentialRequest  # noqa: Y015
+
+@_typing.final
+class RegenerateRegionCredentialResponse(_message.Message):
+    """The new secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def secrets(self) -> Global___RegionSecrets:
+        """Only what was asked for is set."""
+
+    def __init__(
+        self,
+        *,
+        secrets: Global___RegionSecrets | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["secrets", b"secrets"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secrets", b"secrets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegenerateRegionCredentialResponse: _TypeAlias = RegenerateRegionCredentialResponse  # noqa: Y015
+
+@_typing.final
+class ResolveRegionCredentialRequest(_message.Message):
+    """A secret whose owner is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    digest: _builtins.bytes
+    """SHA-256 of the secret."""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveRegionCredentialRequest: _TypeAlias = ResolveRegionCredentialRequest  # noqa: Y015
+
+@_typing.final
+class ResolveRegionCredentialResponse(_message.Message):
+    """Whose it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    region_id: _builtins.str
+    """The region."""
+    kind: Global___RegionCredentialKind.ValueType
+    """Which of its machines."""
+    def __init__(
+        self,
+        *,
+        region_id: _builtins.str = ...,
+        kind: Global___RegionCredentialKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "region_id", b"region_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveRegionCredentialResponse: _TypeAlias = ResolveRegionCredentialResponse  # noqa: Y015

@@ -45,6 +45,36 @@ class RegionServiceStub:
                 request_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ListRegionsRequest.SerializeToString,
                 response_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ListRegionsResponse.FromString,
                 _registered_method=True)
+        self.GetRegion = channel.unary_unary(
+                '/ratoon.orgs.v1.RegionService/GetRegion',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.GetRegionRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.GetRegionResponse.FromString,
+                _registered_method=True)
+        self.CreateRegion = channel.unary_unary(
+                '/ratoon.orgs.v1.RegionService/CreateRegion',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.CreateRegionRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.CreateRegionResponse.FromString,
+                _registered_method=True)
+        self.UpdateRegion = channel.unary_unary(
+                '/ratoon.orgs.v1.RegionService/UpdateRegion',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.UpdateRegionRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.UpdateRegionResponse.FromString,
+                _registered_method=True)
+        self.DeleteRegion = channel.unary_unary(
+                '/ratoon.orgs.v1.RegionService/DeleteRegion',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.DeleteRegionRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.DeleteRegionResponse.FromString,
+                _registered_method=True)
+        self.RegenerateRegionCredential = channel.unary_unary(
+                '/ratoon.orgs.v1.RegionService/RegenerateRegionCredential',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.RegenerateRegionCredentialRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.RegenerateRegionCredentialResponse.FromString,
+                _registered_method=True)
+        self.ResolveRegionCredential = channel.unary_unary(
+                '/ratoon.orgs.v1.RegionService/ResolveRegionCredential',
+                request_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ResolveRegionCredentialRequest.SerializeToString,
+                response_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ResolveRegionCredentialResponse.FromString,
+                _registered_method=True)
 
 
 class RegionServiceServicer:
@@ -65,6 +95,63 @@ class RegionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRegion(self, request, context):
+        """Gets a custom region of the organization. Refused with REGION_NOT_FOUND, for a shared one too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRegion(self, request, context):
+        """Makes a custom region. Each address that is given gets a secret, which is in the answer and nowhere else, ever.
+
+        Refused with REGION_NAME_INVALID (INVALID_ARGUMENT: 2 to 255 of A-Z, a-z, 0-9, _, . and -), REGION_URL_INVALID
+        (INVALID_ARGUMENT: no absolute http, https or, for the SSH gateway, ssh address), REGION_NAME_TAKEN (ALREADY_EXISTS),
+        REGION_LIMIT_REACHED (PERMISSION_DENIED: 100 in one organization), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or
+        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRegion(self, request, context):
+        """Changes addresses of a custom region. An address that appears gets a secret when it is asked for by
+        RegenerateRegionCredential; one that is cleared loses its secret.
+
+        Refused with REGION_NOT_FOUND, REGION_URL_INVALID (INVALID_ARGUMENT) or REGION_IN_USE (FAILED_PRECONDITION: snapshots
+        are kept by the snapshot manager whose address is to change).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRegion(self, request, context):
+        """Deletes a custom region; an organization whose default it is has none then.
+
+        Refused with REGION_NOT_FOUND or REGION_IN_USE (FAILED_PRECONDITION: runners or snapshots are there).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegenerateRegionCredential(self, request, context):
+        """Replaces a secret of a custom region; the old one stops working at once.
+
+        Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: nothing answers there).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveRegionCredential(self, request, context):
+        """Says whose a secret of a region is; auth asks it for a credential that it does not know itself.
+
+        Refused with REGION_CREDENTIAL_UNKNOWN (NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +164,36 @@ def add_RegionServiceServicer_to_server(servicer, server):
                     servicer.ListRegions,
                     request_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ListRegionsRequest.FromString,
                     response_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ListRegionsResponse.SerializeToString,
+            ),
+            'GetRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRegion,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.GetRegionRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.GetRegionResponse.SerializeToString,
+            ),
+            'CreateRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRegion,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.CreateRegionRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.CreateRegionResponse.SerializeToString,
+            ),
+            'UpdateRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRegion,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.UpdateRegionRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.UpdateRegionResponse.SerializeToString,
+            ),
+            'DeleteRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRegion,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.DeleteRegionRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.DeleteRegionResponse.SerializeToString,
+            ),
+            'RegenerateRegionCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegenerateRegionCredential,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.RegenerateRegionCredentialRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.RegenerateRegionCredentialResponse.SerializeToString,
+            ),
+            'ResolveRegionCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveRegionCredential,
+                    request_deserializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ResolveRegionCredentialRequest.FromString,
+                    response_serializer=ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ResolveRegionCredentialResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +251,168 @@ class RegionService:
             '/ratoon.orgs.v1.RegionService/ListRegions',
             ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ListRegionsRequest.SerializeToString,
             ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ListRegionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.RegionService/GetRegion',
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.GetRegionRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.GetRegionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.RegionService/CreateRegion',
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.CreateRegionRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.CreateRegionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.RegionService/UpdateRegion',
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.UpdateRegionRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.UpdateRegionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.RegionService/DeleteRegion',
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.DeleteRegionRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.DeleteRegionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegenerateRegionCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.RegionService/RegenerateRegionCredential',
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.RegenerateRegionCredentialRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.RegenerateRegionCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveRegionCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.orgs.v1.RegionService/ResolveRegionCredential',
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ResolveRegionCredentialRequest.SerializeToString,
+            ratoon_dot_orgs_dot_v1_dot_region__service__pb2.ResolveRegionCredentialResponse.FromString,
             options,
             channel_credentials,
             insecure,

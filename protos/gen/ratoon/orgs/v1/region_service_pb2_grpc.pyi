@@ -20,6 +20,38 @@ class RegionServiceStub:
     """Lists the shared regions, by name."""
     ListRegions: _aio.UnaryUnaryMultiCallable[_region_service_pb2.ListRegionsRequest, _region_service_pb2.ListRegionsResponse]
     """Lists the regions that the organization may use: custom ones, then dedicated, then shared, each by name."""
+    GetRegion: _aio.UnaryUnaryMultiCallable[_region_service_pb2.GetRegionRequest, _region_service_pb2.GetRegionResponse]
+    """Gets a custom region of the organization. Refused with REGION_NOT_FOUND, for a shared one too."""
+    CreateRegion: _aio.UnaryUnaryMultiCallable[_region_service_pb2.CreateRegionRequest, _region_service_pb2.CreateRegionResponse]
+    """Makes a custom region. Each address that is given gets a secret, which is in the answer and nowhere else, ever.
+
+    Refused with REGION_NAME_INVALID (INVALID_ARGUMENT: 2 to 255 of A-Z, a-z, 0-9, _, . and -), REGION_URL_INVALID
+    (INVALID_ARGUMENT: no absolute http, https or, for the SSH gateway, ssh address), REGION_NAME_TAKEN (ALREADY_EXISTS),
+    REGION_LIMIT_REACHED (PERMISSION_DENIED: 100 in one organization), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or
+    IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+    """
+    UpdateRegion: _aio.UnaryUnaryMultiCallable[_region_service_pb2.UpdateRegionRequest, _region_service_pb2.UpdateRegionResponse]
+    """Changes addresses of a custom region. An address that appears gets a secret when it is asked for by
+    RegenerateRegionCredential; one that is cleared loses its secret.
+
+    Refused with REGION_NOT_FOUND, REGION_URL_INVALID (INVALID_ARGUMENT) or REGION_IN_USE (FAILED_PRECONDITION: snapshots
+    are kept by the snapshot manager whose address is to change).
+    """
+    DeleteRegion: _aio.UnaryUnaryMultiCallable[_region_service_pb2.DeleteRegionRequest, _region_service_pb2.DeleteRegionResponse]
+    """Deletes a custom region; an organization whose default it is has none then.
+
+    Refused with REGION_NOT_FOUND or REGION_IN_USE (FAILED_PRECONDITION: runners or snapshots are there).
+    """
+    RegenerateRegionCredential: _aio.UnaryUnaryMultiCallable[_region_service_pb2.RegenerateRegionCredentialRequest, _region_service_pb2.RegenerateRegionCredentialResponse]
+    """Replaces a secret of a custom region; the old one stops working at once.
+
+    Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: nothing answers there).
+    """
+    ResolveRegionCredential: _aio.UnaryUnaryMultiCallable[_region_service_pb2.ResolveRegionCredentialRequest, _region_service_pb2.ResolveRegionCredentialResponse]
+    """Says whose a secret of a region is; auth asks it for a credential that it does not know itself.
+
+    Refused with REGION_CREDENTIAL_UNKNOWN (NOT_FOUND).
+    """
 
 class RegionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps regions."""
@@ -39,5 +71,73 @@ class RegionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_region_service_pb2.ListRegionsRequest, _abc.Awaitable[_region_service_pb2.ListRegionsResponse]],
     ) -> _abc.Awaitable[_region_service_pb2.ListRegionsResponse]:
         """Lists the regions that the organization may use: custom ones, then dedicated, then shared, each by name."""
+
+    @_abc_1.abstractmethod
+    def GetRegion(
+        self,
+        request: _region_service_pb2.GetRegionRequest,
+        context: _aio.ServicerContext[_region_service_pb2.GetRegionRequest, _abc.Awaitable[_region_service_pb2.GetRegionResponse]],
+    ) -> _abc.Awaitable[_region_service_pb2.GetRegionResponse]:
+        """Gets a custom region of the organization. Refused with REGION_NOT_FOUND, for a shared one too."""
+
+    @_abc_1.abstractmethod
+    def CreateRegion(
+        self,
+        request: _region_service_pb2.CreateRegionRequest,
+        context: _aio.ServicerContext[_region_service_pb2.CreateRegionRequest, _abc.Awaitable[_region_service_pb2.CreateRegionResponse]],
+    ) -> _abc.Awaitable[_region_service_pb2.CreateRegionResponse]:
+        """Makes a custom region. Each address that is given gets a secret, which is in the answer and nowhere else, ever.
+
+        Refused with REGION_NAME_INVALID (INVALID_ARGUMENT: 2 to 255 of A-Z, a-z, 0-9, _, . and -), REGION_URL_INVALID
+        (INVALID_ARGUMENT: no absolute http, https or, for the SSH gateway, ssh address), REGION_NAME_TAKEN (ALREADY_EXISTS),
+        REGION_LIMIT_REACHED (PERMISSION_DENIED: 100 in one organization), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT) or
+        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateRegion(
+        self,
+        request: _region_service_pb2.UpdateRegionRequest,
+        context: _aio.ServicerContext[_region_service_pb2.UpdateRegionRequest, _abc.Awaitable[_region_service_pb2.UpdateRegionResponse]],
+    ) -> _abc.Awaitable[_region_service_pb2.UpdateRegionResponse]:
+        """Changes addresses of a custom region. An address that appears gets a secret when it is asked for by
+        RegenerateRegionCredential; one that is cleared loses its secret.
+
+        Refused with REGION_NOT_FOUND, REGION_URL_INVALID (INVALID_ARGUMENT) or REGION_IN_USE (FAILED_PRECONDITION: snapshots
+        are kept by the snapshot manager whose address is to change).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteRegion(
+        self,
+        request: _region_service_pb2.DeleteRegionRequest,
+        context: _aio.ServicerContext[_region_service_pb2.DeleteRegionRequest, _abc.Awaitable[_region_service_pb2.DeleteRegionResponse]],
+    ) -> _abc.Awaitable[_region_service_pb2.DeleteRegionResponse]:
+        """Deletes a custom region; an organization whose default it is has none then.
+
+        Refused with REGION_NOT_FOUND or REGION_IN_USE (FAILED_PRECONDITION: runners or snapshots are there).
+        """
+
+    @_abc_1.abstractmethod
+    def RegenerateRegionCredential(
+        self,
+        request: _region_service_pb2.RegenerateRegionCredentialRequest,
+        context: _aio.ServicerContext[_region_service_pb2.RegenerateRegionCredentialRequest, _abc.Awaitable[_region_service_pb2.RegenerateRegionCredentialResponse]],
+    ) -> _abc.Awaitable[_region_service_pb2.RegenerateRegionCredentialResponse]:
+        """Replaces a secret of a custom region; the old one stops working at once.
+
+        Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: nothing answers there).
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveRegionCredential(
+        self,
+        request: _region_service_pb2.ResolveRegionCredentialRequest,
+        context: _aio.ServicerContext[_region_service_pb2.ResolveRegionCredentialRequest, _abc.Awaitable[_region_service_pb2.ResolveRegionCredentialResponse]],
+    ) -> _abc.Awaitable[_region_service_pb2.ResolveRegionCredentialResponse]:
+        """Says whose a secret of a region is; auth asks it for a credential that it does not know itself.
+
+        Refused with REGION_CREDENTIAL_UNKNOWN (NOT_FOUND).
+        """
 
 def add_RegionServiceServicer_to_server(servicer: RegionServiceServicer, server: _aio.Server) -> None: ...

@@ -50,6 +50,11 @@ class SnapshotServiceStub:
                 request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetSnapshotRequest.SerializeToString,
                 response_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetSnapshotResponse.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/ratoon.snapshots.v1.SnapshotService/GetUsage',
+                request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
         self.DeleteSnapshot = channel.unary_unary(
                 '/ratoon.snapshots.v1.SnapshotService/DeleteSnapshot',
                 request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeleteSnapshotRequest.SerializeToString,
@@ -105,6 +110,13 @@ class SnapshotServiceServicer:
         """Gets a snapshot by id or name: an own name comes before an own id, those before general ones.
 
         Refused with SNAPSHOT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """Counts what an organization uses of its quota, exactly: what is building, pending, pulling or active.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +178,11 @@ def add_SnapshotServiceServicer_to_server(servicer, server):
                     servicer.GetSnapshot,
                     request_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetSnapshotRequest.FromString,
                     response_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetSnapshotResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageRequest.FromString,
+                    response_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageResponse.SerializeToString,
             ),
             'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSnapshot,
@@ -270,6 +287,33 @@ class SnapshotService:
             '/ratoon.snapshots.v1.SnapshotService/GetSnapshot',
             ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetSnapshotRequest.SerializeToString,
             ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.snapshots.v1.SnapshotService/GetUsage',
+            ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageRequest.SerializeToString,
+            ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,8 @@ class SnapshotServiceStub:
 
     Refused with SNAPSHOT_NOT_FOUND.
     """
+    GetUsage: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.GetUsageRequest, _snapshot_service_pb2.GetUsageResponse]
+    """Counts what an organization uses of its quota, exactly: what is building, pending, pulling or active."""
     DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.DeleteSnapshotRequest, _snapshot_service_pb2.DeleteSnapshotResponse]
     """Starts the removal of an own snapshot; work on it is cancelled. Again while it is being removed: nothing happens.
 
@@ -103,6 +105,14 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Refused with SNAPSHOT_NOT_FOUND.
         """
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _snapshot_service_pb2.GetUsageRequest,
+        context: _aio.ServicerContext[_snapshot_service_pb2.GetUsageRequest, _abc.Awaitable[_snapshot_service_pb2.GetUsageResponse]],
+    ) -> _abc.Awaitable[_snapshot_service_pb2.GetUsageResponse]:
+        """Counts what an organization uses of its quota, exactly: what is building, pending, pulling or active."""
 
     @_abc_1.abstractmethod
     def DeleteSnapshot(
