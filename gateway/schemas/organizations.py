@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gateway.schemas.base import Answer, Asked, Text, iso
 from ratoon.access.v1 import access_pb2
-from ratoon.orgs.v1 import member_pb2
+from ratoon.orgs.v1 import member_pb2, role_pb2
 from ratoon.orgs.v1 import organization_pb2 as pb
 
 _DATE = {"format": "date-time"}
@@ -184,7 +184,7 @@ def member_from_proto(said: member_pb2.Member) -> OrganizationUser:
     )
 
 
-def role_from_proto(said: member_pb2.Role) -> OrganizationRole:
+def role_from_proto(said: role_pb2.Role) -> OrganizationRole:
     return OrganizationRole(
         id=said.id,
         name=said.name,

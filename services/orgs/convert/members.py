@@ -5,6 +5,7 @@ from typing import Any
 from ratoon.access.v1 import access_pb2
 from ratoon.orgs.v1 import member_pb2 as pb
 from ratoon.orgs.v1 import member_service_pb2 as service_pb
+from ratoon.orgs.v1 import role_pb2
 from services.orgs.convert.times import stamp
 
 _ROLES = {
@@ -41,9 +42,9 @@ def members_to_proto(organization_id: str, rows: list[Any]) -> list[pb.Member]:
     return members
 
 
-def _role_to_proto(columns: list[Any]) -> pb.Role:
+def _role_to_proto(columns: list[Any]) -> role_pb2.Role:
     id_, created, updated, name, description, permissions, is_global = columns
-    return pb.Role(
+    return role_pb2.Role(
         id=id_,
         create_time=stamp(created),
         update_time=stamp(updated),
