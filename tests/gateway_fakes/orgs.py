@@ -14,6 +14,7 @@ from ratoon.orgs.v1 import (
     region_pb2,
     region_service_pb2,
     region_service_pb2_grpc,
+    role_pb2,
 )
 from tests.gateway_fakes.calls import ORG, OTHER, STAMP, USER, Calls
 
@@ -89,7 +90,7 @@ class FakeOrganizations(
         self, request: member_service_pb2.ListMembersRequest, context: Any
     ) -> member_service_pb2.ListMembersResponse:
         await self.calls.heard("ListMembers", request, context)
-        role = member_pb2.Role(id="r", create_time=STAMP, update_time=STAMP, name="Developer")
+        role = role_pb2.Role(id="r", create_time=STAMP, update_time=STAMP, name="Developer")
         role.permissions.append("write:sandboxes")
         member = member_pb2.Member(
             organization_id=request.organization_id,
