@@ -69,17 +69,17 @@ def _configuration(settings: Settings) -> DaytonaConfiguration:
         max_auto_archive_interval=43_200,
         maintanance_mode=settings.maintenance_mode,
         environment=settings.environment,
-        rate_limit=RateLimitConfig(
-            authenticated=RateLimitEntry(
-                ttl=settings.authenticated_ttl, limit=settings.authenticated_limit
-            ),
-            sandbox_create=RateLimitEntry(
-                ttl=settings.sandbox_create_ttl, limit=settings.sandbox_create_limit
-            ),
-            sandbox_lifecycle=RateLimitEntry(
-                ttl=settings.sandbox_lifecycle_ttl, limit=settings.sandbox_lifecycle_limit
-            ),
-        ),
+        rate_limit=_rate_limit(settings),
+    )
+
+
+def _rate_limit(told: Settings) -> RateLimitConfig:
+    """Say what is limited; what fails to authenticate is nobody's business."""
+    entry = RateLimitEntry
+    return RateLimitConfig(
+        authenticated=entry(ttl=told.authenticated_ttl, limit=told.authenticated_limit),
+        sandbox_create=entry(ttl=told.sandbox_create_ttl, limit=told.sandbox_create_limit),
+        sandbox_lifecycle=entry(ttl=told.sandbox_lifecycle_ttl, limit=told.sandbox_lifecycle_limit),
     )
 
 

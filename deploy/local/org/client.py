@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -66,33 +66,30 @@ class Api:
 
     @contextmanager
     def _sent(self, request: Request) -> Iterator[httpx.Response]:
-        sent = self._client.build_request(
+        """Open the answer, if it is a success; say in words what else happens until it is read."""
+        try:
+            with self._opened(request) as response:
+                if not response.is_success:
+                    again = response.headers.get("retry-after", "")
+                    said = _lenient(self._read(response))
+                    raise of_status(response.status_code, said, again)
+                yield response
+        except httpx.TimeoutException:
+            raise _late(self._url, self._seconds) from None
+        except httpx.TransportError as failure:
+            why = plain(str(failure)) or type(failure).__name__
+            raise Refused(f"{self._url} cannot be reached: {why}", UNAVAILABLE) from failure
+        except httpx.DecodingError as failure:
+            raise Refused(f"{self._url} answers something unreadable", FAILED) from failure
+
+    def _opened(self, request: Request) -> AbstractContextManager[httpx.Response]:
+        return self._client.stream(
             request.method,
             self._url + request.path,
             params=request.query or None,
             json=request.body,
             headers=request.headers,
         )
-        try:
-            response = self._client.send(sent, stream=True)
-            try:
-                if not response.is_success:
-                    said = _lenient(self._read(response))
-                    raise of_status(
-                        response.status_code, said, response.headers.get("retry-after", "")
-                    )
-                yield response
-            finally:
-                response.close()
-        except httpx.TimeoutException:
-            raise _late(self._url, self._seconds) from None
-        except httpx.TransportError as failure:
-            message = (
-                f"{self._url} cannot be reached: {plain(str(failure)) or type(failure).__name__}"
-            )
-            raise Refused(message, UNAVAILABLE) from failure
-        except httpx.DecodingError as failure:
-            raise Refused(f"{self._url} answers something unreadable", FAILED) from failure
 
     def _read(self, response: httpx.Response) -> bytes:
         ends = time.monotonic() + self._seconds

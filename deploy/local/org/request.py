@@ -21,20 +21,15 @@ def build(command: Command, parsed: argparse.Namespace, organization: str) -> Re
         if (value := getattr(parsed, argument.dest)) is not None
     }
     user = getattr(parsed, "user", None)
-    path = command.of_user if user else command.path
-    values = {name: value for (place, name), value in given.items() if place == "path"}
-    # A key is named in the path, and is an argument of its own.
-    values |= (
-        {"organizationId": organization, "userId": user}
-        if user
-        else {"organizationId": organization}
-    )
+    # Who is named by options stands in the path like what is named by arguments.
+    values = {"organizationId": organization, "userId": user or ""}
+    values |= {name: value for (place, name), value in given.items() if place == "path"}
     body = {name: _sent(value) for (place, name), value in given.items() if place == "body"}
     if command.method == "PATCH" and not body:
         raise Refused("nothing is given that shall be changed", USAGE)
     return Request(
         method=command.method,
-        path=_filled(path, values),
+        path=_filled(command.of_user if user else command.path, values),
         query={name: value for (place, name), value in given.items() if place == "query"},
         body=body if command.method != "GET" and _has_body(command) else None,
         headers=_headers(command, parsed, organization),
