@@ -105,6 +105,7 @@ async def delete(session: AsyncSession, organization_id: UUID | None, user_id: s
     ended = [
         MembershipEnded(id_, u) for u in await member_queries.user_ids(session, organization.id)
     ]
+    await people.forget_accounts(session, organization.id)
     await session.execute(delete_from(Organization).where(Organization.id == organization.id))
     await announce(session, *ended, OrganizationDeleted(id_), organization_id=id_)
 
