@@ -208,9 +208,7 @@ async def a_house(
     wakeups = Wakeups(url, "test")
     listening = asyncio.create_task(wakeups.run((CHANNEL,)))
     server = await build(database, Verifier(keyring.trust()), wakeups, read).start(read.listen)
-    async with channel(
-        read.listen, pb, member_pb, region_pb, role_pb, invitation_pb
-    ) as opened:
+    async with channel(read.listen, pb, member_pb, region_pb, role_pb, invitation_pb) as opened:
         stubs = (
             OrganizationServiceStub(opened),
             MemberServiceStub(opened),
