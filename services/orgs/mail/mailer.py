@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from chassis.db import Sessions
+from chassis.grpc.feed import wait
 from chassis.grpc.interceptors import unavailable
 from chassis.listen import Wakeups
 from services.orgs.commands import mails
@@ -19,6 +20,8 @@ _LEASE_SECONDS = 60.0
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 5.0, 1_800.0
 # A wake-up may be lost with the database's connection.
 _SAFETY_SECONDS = 30.0
+# How long an end waits for what has begun; less than whoever ends the process has patience.
+_FINISH_SECONDS = 3.0
 
 
 def back_off(attempts: int) -> float:
@@ -47,35 +50,35 @@ class Mailer:
         self._retry_after = retry_after
 
     async def run(self) -> None:
-        """Send for ever; a database that is away is left for the next time."""
+        """Send for ever; what has begun when this is cancelled is finished, or it would be sent once more."""
         with self._wakeups.on(CHANNEL) as woken:
             while True:
                 woken.clear()
+                batch = asyncio.create_task(self._batch())
                 try:
-                    seconds = await self._round()
-                except Exception as failure:
-                    if not unavailable(failure):
-                        raise
-                    log.warning("no mail can be sent now: %s", type(failure).__name__)
-                    seconds = _SAFETY_SECONDS
-                try:
-                    async with asyncio.timeout(seconds):
-                        await woken.wait()
-                except TimeoutError:
-                    continue
+                    seconds = await asyncio.shield(batch)
+                except asyncio.CancelledError:
+                    await asyncio.wait({batch}, timeout=_FINISH_SECONDS)
+                    batch.cancel()
+                    raise
+                await wait(woken, seconds)
 
-    async def _round(self) -> float:
-        """Send all that is due; return in how many seconds more will be."""
-        while True:
+    async def _batch(self) -> float:
+        """Send some of what is due; return after how many seconds to look again, if nothing happens."""
+        try:
             async with self._sessions.begin() as session:
                 due = await mails.claim(session, most=_AT_ONCE, lease=self._lease)
-                next_ = None if due else await mails.next_due(session)
-            if not due:
-                return min(max(next_, 0.01), _SAFETY_SECONDS) if next_ else _SAFETY_SECONDS
+                next_ = 0.0 if due else await mails.next_due(session)
             ended = await asyncio.gather(*(self._send(m) for m in due), return_exceptions=True)
             for failure in ended:
                 if failure is not None:
                     raise failure
+        except Exception as failure:
+            if not unavailable(failure):
+                raise
+            log.warning("no mail can be sent now: %s", type(failure).__name__)
+            return _SAFETY_SECONDS
+        return _SAFETY_SECONDS if next_ is None else min(max(next_, 0.0), _SAFETY_SECONDS)
 
     async def _send(self, mail: DueMail) -> None:
         try:

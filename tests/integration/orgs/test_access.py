@@ -1,6 +1,8 @@
 """What members may be made, by whom, and how their membership ends."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -67,13 +69,13 @@ async def test_a_member_of_another_organization_is_none(house: House) -> None:
     ):
         assert await outcome(call) == "MEMBER_NOT_FOUND"
     stranger = (await somebody(house)).at(owner.organization_id)
-    for call in (
+    for denied in (
         stranger.set_access(owner.user_id),
         stranger.remove(owner.user_id),
         stranger.get_member(owner.user_id),
         stranger.list_members(),
     ):
-        assert await outcome(call) == "ORGANIZATION_FORBIDDEN"
+        assert await outcome(denied) == "ORGANIZATION_FORBIDDEN"
 
 
 async def test_roles_that_cannot_be_assigned(house: House) -> None:
@@ -290,24 +292,22 @@ async def test_all_pages_together_are_the_whole_list(house: House, size: int) ->
     whole = list((await owner.list_members()).members)
     assert len(whole) == 8
     assert sorted(whole, key=lambda m: (m.create_time.ToNanoseconds(), m.user_id)) == whole
-    found, token = [], ""
+    assert await _walked(size, owner.list_members, "members") == whole
+    roles = list((await owner.list_roles()).roles)
+    assert await _walked(size, owner.list_roles, "roles") == roles
+
+
+async def _walked(size: int, list_: Callable[[int, str], Awaitable[Any]], field: str) -> list[Any]:
+    """Return all pages of a list together."""
+    found: list[Any] = []
+    token = ""
     while True:
-        answer = await owner.list_members(size, token)
-        assert len(answer.members) <= size
-        found += answer.members
+        answer = await list_(size, token)
+        assert len(getattr(answer, field)) <= size
+        found += getattr(answer, field)
         token = answer.next_page_token
         if not token:
-            break
-    assert found == whole
-    roles, token = [], ""
-    while True:
-        page = await owner.list_roles(size, token)
-        assert len(page.roles) <= size
-        roles += page.roles
-        token = page.next_page_token
-        if not token:
-            break
-    assert roles == list((await owner.list_roles()).roles)
+            return found
 
 
 async def test_a_page_begins_where_one_ended(house: House) -> None:

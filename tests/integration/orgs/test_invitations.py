@@ -303,7 +303,8 @@ async def test_all_pages_of_invitations_are_the_whole_list(house: House, size: i
     )
     whole = list((await owner.list_invitations()).invitations)
     assert sorted(whole, key=lambda i: (i.create_time.ToNanoseconds(), i.id)) == whole
-    found, token = [], ""
+    found: list[pb.Invitation] = []
+    token = ""
     while True:
         answer = await owner.list_invitations(size, token)
         assert len(answer.invitations) <= size

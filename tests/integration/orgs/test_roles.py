@@ -105,8 +105,8 @@ async def test_only_owners_change_roles(house: House) -> None:
         for call in (actor.make_role(), actor.change_role(made.id), actor.delete_role(made.id)):
             assert await outcome(call) == reason
     stranger = (await somebody(house)).at(owner.organization_id)
-    for call in (stranger.make_role(), stranger.list_roles(), stranger.get_role(made.id)):
-        assert await outcome(call) == "ORGANIZATION_FORBIDDEN"
+    for seen in (stranger.make_role(), stranger.list_roles(), stranger.get_role(made.id)):
+        assert await outcome(seen) == "ORGANIZATION_FORBIDDEN"
 
 
 async def test_a_change_may_be_made_on_condition(house: House) -> None:
