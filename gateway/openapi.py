@@ -46,7 +46,7 @@ _IF_MATCH = {
     "in": "header",
     "required": False,
     "description": "Only if it is still what this ETag was answered with",
-    "schema": {"type": "string", "pattern": '^(\\*|"[0-9]{1,18}")$'},
+    "schema": {"type": "string", "pattern": '^(\\*|"[0-9]{1,18}"|[0-9]{1,18})$'},
 }
 _CREATES = {
     "createSnapshot",
