@@ -2,12 +2,15 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from chassis.grpc.wire import from_timestamp
 from ratoon.orgs.v1 import invitation_pb2 as pb
 from services.orgs.domain.invitations import MOST_PENDING
+from tests.conftest import MakeDatabase
+from tests.identities import Keyring
 from tests.integration.orgs.actor import (
     AUDITOR,
     DEVELOPER,
@@ -17,7 +20,7 @@ from tests.integration.orgs.actor import (
     an_owner,
     somebody,
 )
-from tests.integration.orgs.conftest import House, outcome, refusal
+from tests.integration.orgs.conftest import House, a_house, outcome, refusal
 
 HOUR = timedelta(hours=1)
 
@@ -314,3 +317,13 @@ async def test_all_pages_of_invitations_are_the_whole_list(house: House, size: i
             break
     assert found == whole
     assert len(found) == 6
+
+
+async def test_an_installation_may_do_without_verification(
+    make_database: MakeDatabase, keyring: Keyring, tmp_path: Path
+) -> None:
+    url = await make_database("services.orgs")
+    async with a_house(url, keyring, tmp_path, skip_email_verification=True) as house:
+        owner, guest = await an_owner(house), await somebody(house)
+        made = await owner.invite(guest.email)
+        await guest.accept(made.id, email_verified=False)
