@@ -21,7 +21,18 @@ from gateway.fairness import Turns
 from gateway.limits.limits import Limits
 from gateway.openapi import document
 from gateway.paths import PREFIX
-from gateway.routes import api_keys, installation, organizations, regions, snapshots, users
+from gateway.routes import (
+    api_keys,
+    installation,
+    invitations,
+    members,
+    organizations,
+    own_invitations,
+    regions,
+    roles,
+    snapshots,
+    users,
+)
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
 from gateway.uses import KeyUses
@@ -62,7 +73,19 @@ def application(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (snapshots, api_keys, organizations, users, regions, installation):
+    for module in (
+        snapshots,
+        api_keys,
+        # Before the organizations: `invitations` is no id of one.
+        own_invitations,
+        organizations,
+        members,
+        roles,
+        invitations,
+        users,
+        regions,
+        installation,
+    ):
         # As they are: including a router would wrap each of its routes once more.
         app.router.routes += module.operations.routes
     described = document(app)

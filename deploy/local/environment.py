@@ -37,6 +37,8 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
         "DEFAULT_REGION_",
         "ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS",
         "SKIP_USER_EMAIL_VERIFICATION",
+        "DASHBOARD_URL",
+        "SMTP_",
     ),
     "snapshots": ("SNAPSHOTS_", "DEFAULT_REGION_", *_PROXY),
     "gateway": (

@@ -18,15 +18,27 @@ from chassis.outbox import CHANNEL, Feed
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
-from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2, region_service_pb2
+from ratoon.orgs.v1 import (
+    invitation_service_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+    region_service_pb2,
+    role_service_pb2,
+)
+from ratoon.orgs.v1.invitation_service_pb2_grpc import add_InvitationServiceServicer_to_server
 from ratoon.orgs.v1.member_service_pb2_grpc import add_MemberServiceServicer_to_server
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from ratoon.orgs.v1.region_service_pb2_grpc import add_RegionServiceServicer_to_server
-from services.orgs.commands import regions
+from ratoon.orgs.v1.role_service_pb2_grpc import add_RoleServiceServicer_to_server
+from services.orgs.commands import mails, regions
 from services.orgs.events import from_auth
+from services.orgs.mail.mailer import Mailer
+from services.orgs.mail.post import Post
+from services.orgs.servicer.invitations import InvitationServicer
 from services.orgs.servicer.members import MemberServicer
 from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
+from services.orgs.servicer.roles import RoleServicer
 from services.orgs.settings import DatabaseSettings, Settings
 
 _S = TypeVar("_S", bound=DatabaseSettings)
@@ -66,13 +78,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         metrics.expose(settings.metrics_listen)
         async with asyncio.TaskGroup() as group:
             background = [
-                group.create_task(wakeups.run((CHANNEL,))),
+                group.create_task(wakeups.run((CHANNEL, mails.CHANNEL))),
                 group.create_task(consumer.run(from_auth)),
                 # Nothing to drop at `stand`: what the verifier remembers, it would verify again.
                 group.create_task(
                     revocations.follow(auth, identity, verifier.revoke, stand=lambda: None)
                 ),
                 group.create_task(purge.every_hour(feed, database)),
+                *(group.create_task(m.run()) for m in mailers(database, wakeups, settings)),
             ]
             await build(database, verifier, wakeups, settings).serve(settings.listen, stop)
             for task in background:
@@ -89,9 +102,24 @@ def build(database: Database, verifier: Verifier, wakeups: Wakeups, settings: Se
     server.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, organizations)
     server.add(member_service_pb2, add_MemberServiceServicer_to_server, MemberServicer(database))
     server.add(region_service_pb2, add_RegionServiceServicer_to_server, RegionServicer(database))
+    server.add(role_service_pb2, add_RoleServiceServicer_to_server, RoleServicer(database))
+    invitations = InvitationServicer(
+        database,
+        settings.delivery(),
+        verified_email_required=settings.defaults().verified_email_required,
+    )
+    server.add(invitation_service_pb2, add_InvitationServiceServicer_to_server, invitations)
     feed = EventFeedServicer(Feed(database.pool), wakeups)
     server.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, feed)
     return server
+
+
+def mailers(database: Database, wakeups: Wakeups, settings: Settings) -> list[Mailer]:
+    """Return who sends mails; nobody without a mail server."""
+    relay = settings.relay()
+    if relay is None:
+        return []
+    return [Mailer(database.sessions, wakeups, Post(relay), settings.delivery())]
 
 
 async def provide_default_region(database: Database, settings: Settings) -> None:

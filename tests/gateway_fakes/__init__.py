@@ -17,6 +17,7 @@ from tests.gateway_fakes.calls import (
     Calls,
 )
 from tests.gateway_fakes.orgs import FakeOrganizations, an_organization
+from tests.gateway_fakes.people import FakePeople, a_member, a_role, an_invitation
 from tests.gateway_fakes.snapshots import FakeSnapshots, NameTaken, QuotaExceeded, a_snapshot
 from tests.gateway_fakes.system import Fakes
 
@@ -37,12 +38,16 @@ __all__ = [
     "FakeApiKeys",
     "FakeAuth",
     "FakeOrganizations",
+    "FakePeople",
     "FakeSnapshots",
     "FakeUsers",
     "Fakes",
     "Known",
     "NameTaken",
     "QuotaExceeded",
+    "a_member",
+    "a_role",
     "a_snapshot",
+    "an_invitation",
     "an_organization",
 ]

@@ -30,7 +30,7 @@ from services.orgs.domain import (
 from services.orgs.queries import members as member_queries
 from services.orgs.queries import organizations as queries
 from services.orgs.queries import regions as region_queries
-from services.orgs.tables import Member, Organization
+from services.orgs.tables import Invitation, Member, Organization
 
 _HOLD_CREATOR = text("SELECT pg_advisory_xact_lock(hashtextextended('creator ' || :user_id, 0))")
 
@@ -105,6 +105,11 @@ async def delete(session: AsyncSession, organization_id: UUID | None, user_id: s
     ended = [
         MembershipEnded(id_, u) for u in await member_queries.user_ids(session, organization.id)
     ]
+    await people.forget_accounts(session, organization.id)
+    # Before the organization, whose roles would go first: what invitations offer cannot be deleted.
+    await session.execute(
+        delete_from(Invitation).where(Invitation.organization_id == organization.id)
+    )
     await session.execute(delete_from(Organization).where(Organization.id == organization.id))
     await announce(session, *ended, OrganizationDeleted(id_), organization_id=id_)
 
