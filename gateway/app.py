@@ -21,7 +21,15 @@ from gateway.fairness import Turns
 from gateway.limits import AuthenticatedLimit, FailedAuthLimit
 from gateway.openapi import document
 from gateway.paths import PREFIX
-from gateway.routes import api_keys, installation, organizations, regions, snapshots, users
+from gateway.routes import (
+    api_keys,
+    custom_regions,
+    installation,
+    organizations,
+    regions,
+    snapshots,
+    users,
+)
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
 from gateway.uses import KeyUses
@@ -63,7 +71,15 @@ def application(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (snapshots, api_keys, organizations, users, regions, installation):
+    for module in (
+        snapshots,
+        api_keys,
+        organizations,
+        users,
+        regions,
+        custom_regions,
+        installation,
+    ):
         # As they are: including a router would wrap each of its routes once more.
         app.router.routes += module.operations.routes
     described = document(app)

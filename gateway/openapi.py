@@ -25,7 +25,7 @@ _IDEMPOTENCY = {
     "description": "The same key with the same request gets the first answer again for 24 hours",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
-_CREATES = {"createSnapshot", "createApiKey", "createOrganization"}
+_CREATES = {"createSnapshot", "createApiKey", "createOrganization", "createRegion"}
 # Published with the header although nothing is chosen by it: a key says itself where it belongs.
 _HEADER_ANYWAY = {"getCurrentApiKey"}
 _BEARER = {

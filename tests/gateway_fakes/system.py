@@ -37,6 +37,7 @@ from ratoon.snapshots.v1 import (
 )
 from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers
 from tests.gateway_fakes.orgs import FakeOrganizations
+from tests.gateway_fakes.regions import FakeRegions
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.identities import Keyring
 
@@ -51,6 +52,7 @@ class Fakes:
         self.api_keys = FakeApiKeys()
         self.users = FakeUsers()  # type: ignore[abstract]  # the gateway asks nothing else of it
         self.orgs = FakeOrganizations()  # type: ignore[abstract]  # as above
+        self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -129,7 +131,7 @@ class Fakes:
                 (
                     region_service_pb2,
                     region_service_pb2_grpc.add_RegionServiceServicer_to_server,
-                    self.orgs,
+                    self.regions,
                 ),
             ],
             "snapshots": [
