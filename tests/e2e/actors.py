@@ -125,6 +125,22 @@ class Cast:
     def _machines(self) -> Iterator[Actor]:
         for name, secret in self._issuing.machines().items():
             yield Actor(f"machine {name}", "service", secret, target=self._org, service=name)
+        yield from self._machines_of_a_region()
+
+    def _machines_of_a_region(self) -> Iterator[Actor]:
+        somebody = self._issuing.person()
+        urls = dict.fromkeys(
+            ("proxyUrl", "sshGatewayUrl", "snapshotManagerUrl"), "https://r.example"
+        )
+        body = {"name": "matrix", **urls}
+        made = self._issuing.post("/regions", somebody.token, body, somebody.personal)
+        for name, key in (
+            ("region-proxy", made["proxyApiKey"]),
+            ("region-ssh-gateway", made["sshGatewayApiKey"]),
+        ):
+            yield Actor(f"machine {name}", "service", key, target=self._org, service=name)
+        # It opens the region's registry, and no door here.
+        yield Actor("a registry's password", "", made["snapshotManagerPassword"], target=self._org)
 
     def _people(self) -> Iterator[Actor]:
         owner = self._person("owner", self._owner, "owner", ALL)
