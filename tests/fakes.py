@@ -79,6 +79,7 @@ class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer):
         self.personal: dict[str, str] = {}
         self.ensured: list[organization_service_pb2.EnsurePersonalOrganizationRequest] = []
         self.resolved: list[tuple[str, str]] = []
+        self.rate_limits: dict[str, member_service_pb2.RateLimits] = {}
         self.away = False
 
     def organization(self, owner: str, **members: tuple[str, ...]) -> str:
@@ -107,7 +108,10 @@ class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer):
         if found is None:
             raise NotAMember("no member")
         return member_service_pb2.ResolveMembershipResponse(
-            organization_id=organization_id, role=_ROLES[found[0]], permissions=found[1]
+            organization_id=organization_id,
+            role=_ROLES[found[0]],
+            permissions=found[1],
+            rate_limits=self.rate_limits.get(organization_id),
         )
 
     async def EnsurePersonalOrganization(

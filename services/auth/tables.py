@@ -4,7 +4,17 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, DateTime, Index, LargeBinary, Text, UniqueConstraint, func, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import metadata, text_enum
@@ -69,6 +79,20 @@ class ApiKeyRow(Base):
         # One account key of a name, too, although it has no organization.
         UniqueConstraint("organization_id", "user_id", "name", postgresql_nulls_not_distinct=True),
     )
+
+
+class RateWindowRow(Base):
+    """What of a window is lent to gateways; a crash of the database empties it."""
+
+    __tablename__ = "rate_windows"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012 - as SQLAlchemy declares it
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime]
+    lent: Mapped[int] = mapped_column(BigInteger)
+    # By the last lease: a statement that inserts or updates can answer nothing but columns.
+    granted: Mapped[int] = mapped_column(BigInteger)
 
 
 describe(Base.metadata)

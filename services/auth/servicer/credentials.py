@@ -12,6 +12,7 @@ from services.auth.domain.access import (
     Hints,
     Membership,
     OrganizationForbidden,
+    RateLimits,
     looks_like_jwt,
     permitted_to_key,
 )
@@ -30,6 +31,7 @@ class Established:
     caller: Caller
     key: ApiKey | None = None
     until: float | None = None
+    rate_limits: RateLimits | None = None
 
 
 class Credentials:
@@ -68,7 +70,7 @@ class Credentials:
             membership = await self._member(person, hints.for_key_of(key.organization_id))
         caller = caller_of(person, membership, permitted_to_key(key.permissions, membership), key)
         until = key.expires_at.timestamp() if key.expires_at else None
-        return Established(caller, key, until)
+        return Established(caller, key, until, membership.rate_limits if membership else None)
 
     async def _by_token(self, token: str, hints: Hints) -> Established:
         if self._issuer is None:
@@ -78,7 +80,9 @@ class Credentials:
         chosen = hints.chosen()
         membership = await self._member(person, chosen) if chosen else None
         held = membership.held if membership else frozenset()
-        return Established(caller_of(person, membership, held, None), None, claims.expires_at)
+        limits = membership.rate_limits if membership else None
+        caller = caller_of(person, membership, held, None)
+        return Established(caller, None, claims.expires_at, limits)
 
     async def _known(self, claims: Claims) -> Person:
         person = await queries.person(self._database.pool, claims.subject)

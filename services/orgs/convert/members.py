@@ -15,10 +15,15 @@ _ROLES = {
 
 
 def membership_to_proto(row: Any) -> service_pb.ResolveMembershipResponse:
-    organization, role, permissions = row
-    return service_pb.ResolveMembershipResponse(
+    organization, role, permissions, limits = row
+    answer = service_pb.ResolveMembershipResponse(
         organization_id=organization, role=_ROLES[role], permissions=permissions
     )
+    if limits:
+        names = [field.name for field in service_pb.RateLimits.DESCRIPTOR.fields]
+        own = dict(zip(names, limits, strict=True))
+        answer.rate_limits.CopyFrom(service_pb.RateLimits(**own))
+    return answer
 
 
 def members_to_proto(organization_id: str, rows: list[Any]) -> list[pb.Member]:
