@@ -1,15 +1,16 @@
-"""python -m bench all | requests | creates | scale | flood | revocation | memory | pull: figures with their targets."""
+"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull: figures with their targets."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 
-from bench import creates, flood, memory, pull, requests, revocation, scale
+from bench import creates, flood, memory, orgs, pull, requests, revocation, scale
 from bench.table import Figure, render, write
 
 _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
     "requests": lambda o: requests.measure(o.runs, o.requests),
+    "orgs": lambda o: orgs.measure(o.runs, o.requests),
     "creates": lambda o: creates.measure(o.runs),
     "scale": lambda o: scale.measure(o.snapshots),
     "flood": lambda _: flood.measure(),

@@ -23,6 +23,7 @@ from gateway.openapi import document
 from gateway.paths import PREFIX
 from gateway.routes import (
     api_keys,
+    custom_regions,
     installation,
     invitations,
     members,
@@ -84,6 +85,7 @@ def application(version: str) -> FastAPI:
         invitations,
         users,
         regions,
+        custom_regions,
         installation,
     ):
         # As they are: including a router would wrap each of its routes once more.

@@ -55,6 +55,7 @@ _CREATES = {
     "createOrganizationRole",
     "createServiceAccount",
     "createOrganizationInvitation",
+    "createRegion",
 }
 _PAGED = {
     "listOrganizationRoles",

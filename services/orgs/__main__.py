@@ -15,6 +15,7 @@ from chassis.grpc.feed import Consumer, EventFeedServicer
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL, Feed
+from chassis.secrets import Repeatable
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
@@ -87,7 +88,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(purge.every_hour(feed, database)),
                 *(group.create_task(m.run()) for m in mailers(database, wakeups, settings)),
             ]
-            await build(database, verifier, wakeups, settings).serve(settings.listen, stop)
+            server = build(database, verifier, wakeups, settings, identity)
+            await server.serve(settings.listen, stop)
             for task in background:
                 task.cancel()
     finally:
@@ -95,13 +97,21 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await database.close()
 
 
-def build(database: Database, verifier: Verifier, wakeups: Wakeups, settings: Settings) -> Server:
+def build(
+    database: Database,
+    verifier: Verifier,
+    wakeups: Wakeups,
+    settings: Settings,
+    identity: Identity,
+) -> Server:
     """Return the server with all services of this context."""
     server = Server("orgs", verifier)
     organizations = OrganizationServicer(database, settings.defaults())
     server.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, organizations)
     server.add(member_service_pb2, add_MemberServiceServicer_to_server, MemberServicer(database))
-    server.add(region_service_pb2, add_RegionServiceServicer_to_server, RegionServicer(database))
+    repeatable = Repeatable(identity.derive("region secrets"), identity.kid)
+    region = RegionServicer(database, repeatable)
+    server.add(region_service_pb2, add_RegionServiceServicer_to_server, region)
     server.add(role_service_pb2, add_RoleServiceServicer_to_server, RoleServicer(database))
     invitations = InvitationServicer(
         database,

@@ -200,6 +200,17 @@ class RegionQuota(_Dated, Base):
     total_gpu_quota: Mapped[int] = mapped_column(server_default="0")
 
 
+class RegionUsage(Base):
+    """What is kept in a custom region, as the feeds of other contexts tell."""
+
+    __tablename__ = "region_usage"
+
+    region_id: Mapped[str] = mapped_column(
+        ForeignKey("regions.id", ondelete="CASCADE"), primary_key=True
+    )
+    snapshots: Mapped[int] = mapped_column(BigInteger)
+
+
 class Invitation(_Dated, _Revised, Base):
     __tablename__ = "invitations"
     __table_args__ = (

@@ -20,7 +20,10 @@ OWNER, VIEWER, KEY, READER, ACCOUNT, ADMIN_PROBE = (
     "dtn_" + "c" * 64,
     "probe-credential",
 )
-ALL = ("write:snapshots", "delete:snapshots", "manage:api_keys", "manage:members", "manage:roles")
+ALL = (
+    *("write:snapshots", "delete:snapshots", "manage:api_keys", "manage:members"),
+    *("manage:roles", "write:regions", "delete:regions"),
+)
 
 
 @dataclass

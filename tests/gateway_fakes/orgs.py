@@ -7,9 +7,6 @@ from ratoon.orgs.v1 import (
     organization_pb2,
     organization_service_pb2,
     organization_service_pb2_grpc,
-    region_pb2,
-    region_service_pb2,
-    region_service_pb2_grpc,
 )
 from tests.gateway_fakes.calls import ORG, OTHER, STAMP, USER, Calls
 
@@ -35,7 +32,6 @@ def an_organization(id_: str = ORG, **more: Any) -> organization_pb2.Organizatio
 
 class FakeOrganizations(
     organization_service_pb2_grpc.OrganizationServiceServicer,
-    region_service_pb2_grpc.RegionServiceServicer,
 ):
     def __init__(self) -> None:
         self.calls = Calls()
@@ -79,25 +75,3 @@ class FakeOrganizations(
     ) -> organization_service_pb2.LeaveOrganizationResponse:
         await self.calls.heard("LeaveOrganization", request, context)
         return organization_service_pb2.LeaveOrganizationResponse()
-
-    async def ListSharedRegions(
-        self, request: region_service_pb2.ListSharedRegionsRequest, context: Any
-    ) -> region_service_pb2.ListSharedRegionsResponse:
-        await self.calls.heard("ListSharedRegions", request, context)
-        return region_service_pb2.ListSharedRegionsResponse(regions=[_region()])
-
-    async def ListRegions(
-        self, request: region_service_pb2.ListRegionsRequest, context: Any
-    ) -> region_service_pb2.ListRegionsResponse:
-        await self.calls.heard("ListRegions", request, context)
-        return region_service_pb2.ListRegionsResponse(regions=[_region()])
-
-
-def _region() -> region_pb2.Region:
-    return region_pb2.Region(
-        id="us",
-        create_time=STAMP,
-        update_time=STAMP,
-        name="us",
-        type=region_pb2.REGION_TYPE_SHARED,
-    )

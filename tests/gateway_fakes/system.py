@@ -45,6 +45,7 @@ from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.people import FakePeople
+from tests.gateway_fakes.regions import FakeRegions
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.identities import Keyring
 
@@ -61,6 +62,7 @@ class Fakes:
         self.users = FakeUsers()  # type: ignore[abstract]  # the gateway asks nothing else of it
         self.orgs = FakeOrganizations()  # type: ignore[abstract]  # as above
         self.people = FakePeople()
+        self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -154,7 +156,7 @@ class Fakes:
                 (
                     region_service_pb2,
                     region_service_pb2_grpc.add_RegionServiceServicer_to_server,
-                    self.orgs,
+                    self.regions,
                 ),
             ],
             "snapshots": [

@@ -9,7 +9,6 @@ from chassis.errors import Kind, Refusal
 from chassis.permissions import ALL, canonical
 from services.auth.domain.display import displayable
 
-PREFIX = "dtn_"
 _SHOWN = 3
 # Paths of the published API that a key's name would be hidden behind.
 _UNREACHABLE = frozenset({"current", ".", ".."})

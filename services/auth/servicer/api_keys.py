@@ -8,11 +8,11 @@ from grpc.aio import ServicerContext
 from chassis.db import Database
 from chassis.grpc.caller import METADATA_KEY, Caller, CallerInvalid, Verifier
 from chassis.grpc.interceptors import current_caller
+from chassis.secrets import Repeatable
 from ratoon.auth.v1 import api_key_service_pb2 as pb
 from ratoon.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceServicer
 from services.auth import queries
 from services.auth.commands import api_keys, revocation
-from services.auth.commands.secrets import Repeatable
 from services.auth.convert import api_key_to_proto, expiry_from_proto
 from services.auth.domain.api_keys import (
     ApiKey,

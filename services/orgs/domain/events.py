@@ -1,4 +1,4 @@
-"""What this context tells the other contexts; names and fields as in ratoon.events.v1."""
+"""What orgs tells the audit log and no other event says; the other events stand beside what they are about."""
 
 from dataclasses import dataclass
 

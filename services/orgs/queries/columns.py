@@ -28,7 +28,7 @@ ORGANIZATION = (
 )
 REGION = (
     f"r.id, {micros('r.created_at')}, {micros('r.updated_at')}, r.name, r.organization_id::text, r.type,"
-    " r.proxy_url, r.ssh_gateway_url, r.snapshot_manager_url"
+    " r.proxy_url, r.ssh_gateway_url, r.snapshot_manager_url, r.otel_endpoint"
 )
 ROLE = (
     f"r.id::text, {micros('r.created_at')}, {micros('r.updated_at')}, r.name, r.description,"

@@ -3,10 +3,12 @@
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Pool
 from services.orgs.domain import RegionNotFound, RegionType, storable
+from services.orgs.domain.regions import KEPT, RegionCredentialUnknown
 from services.orgs.queries.columns import REGION
 from services.orgs.tables import Region
 
@@ -22,6 +24,13 @@ _LIMITS = f"""
 SELECT r.id, r.type, {_AVAILABLE}, q.max_cpu_per_sandbox, q.max_memory_per_sandbox, q.max_disk_per_sandbox
 {_SEEN} AND ({_AVAILABLE} OR r.type = 'shared') ORDER BY r.id
 """
+_OWN = f"SELECT {REGION} FROM regions r WHERE r.organization_id = $1 AND r.id = $2"
+_BY_ID = text(f"SELECT {REGION} FROM regions r WHERE r.id = :id")
+# One look into each of three unique indexes, whatever the number of regions.
+_OF_SECRET = " UNION ALL ".join(
+    f"SELECT id, '{machine}' FROM regions WHERE {kept.secret} = $1"
+    for machine, kept in KEPT.items()
+)
 
 
 async def shared_ones(pool: Pool) -> list[Any]:
@@ -38,9 +47,44 @@ async def limits(pool: Pool, organization_id: UUID | None) -> list[Any]:
     return await pool.fetch(_LIMITS, organization_id)
 
 
+async def own(pool: Pool, organization_id: UUID | None, region_id: str) -> Any:
+    """Return a custom region of the organization; refuse every other as unknown."""
+    row = await pool.fetchrow(_OWN, organization_id, region_id) if storable(region_id) else None
+    if row is None:
+        raise _not_found()
+    return row
+
+
+async def of_secret(pool: Pool, digest: bytes) -> Any:
+    """Return (region, machine) of a secret."""
+    row = await pool.fetchrow(_OF_SECRET, digest)
+    if row is None:
+        raise RegionCredentialUnknown
+    return row
+
+
+async def row_of(session: AsyncSession, region_id: str) -> Any:
+    """Return a region as the hot reads do, in the transaction of a change."""
+    return (await session.execute(_BY_ID, {"id": region_id})).one()
+
+
+async def held(session: AsyncSession, organization_id: UUID, region_id: str) -> Region:
+    """Return a custom region of the organization, its row held; refuse every other as unknown."""
+    found = select(Region).where(Region.organization_id == organization_id, Region.id == region_id)
+    region = await session.scalar(found.with_for_update()) if storable(region_id) else None
+    if region is None:
+        raise _not_found()
+    return region
+
+
 async def shared(session: AsyncSession, region_id: str) -> Region:
     """Return a shared region; refuse every other as unknown."""
     region = await session.get(Region, region_id) if storable(region_id) else None
     if region is None or region.type is not RegionType.SHARED:
         raise RegionNotFound("there is no such shared region", regionId=region_id)
     return region
+
+
+def _not_found() -> RegionNotFound:
+    # The id is not repeated: an unknown one and somebody else's are answered alike, to the letter.
+    return RegionNotFound("there is no such region of the organization")

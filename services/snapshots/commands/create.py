@@ -128,11 +128,12 @@ async def _refuse(connection: Connection, organization_id: UUID, name: str, quot
 
 def _bind(organization_id: UUID, draft: Draft, quota: int) -> tuple[str, list[Any]]:
     id_, r = uuid4(), draft.resources
-    event = SnapshotCreated(str(id_), draft.name, State.PENDING)
+    regions = [draft.region_id]
+    event = SnapshotCreated(str(id_), draft.name, State.PENDING, regions)
     _, payload, origin = encode(event)
     resources = (r.cpu, r.gpu, r.memory, r.disk)
     values = [id_, organization_id, draft.name, quota, draft.image_ref, uuid4(), *resources]
-    values += [[draft.region_id], draft.entrypoint, payload, origin]
+    values += [regions, draft.entrypoint, payload, origin]
     if not draft.digest:
         return CREATE_BY_TAG, values
     return CREATE_BY_DIGEST, [*values, draft.digest]

@@ -207,7 +207,8 @@ async def a_house(
     await provide_default_region(database, read)
     wakeups = Wakeups(url, "test")
     listening = asyncio.create_task(wakeups.run((CHANNEL,)))
-    server = await build(database, Verifier(keyring.trust()), wakeups, read).start(read.listen)
+    verifier, identity = Verifier(keyring.trust()), keyring.identity("orgs")
+    server = await build(database, verifier, wakeups, read, identity).start(read.listen)
     async with channel(read.listen, pb, member_pb, region_pb, role_pb, invitation_pb) as opened:
         stubs = (
             OrganizationServiceStub(opened),
