@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
-from typing import TypeVar
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -11,19 +13,27 @@ from chassis.db import Database, connect
 from chassis.grpc import revocations
 from chassis.grpc.caller import Identity, Trust, Verifier
 from chassis.grpc.client import channel
-from chassis.grpc.feed import Consumer, EventFeedServicer
+from chassis.grpc.feed import Consumer, EventFeedServicer, OwnConsumer
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL, Feed
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
-from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2, region_service_pb2
+from ratoon.orgs.v1 import (
+    audit_service_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+    region_service_pb2,
+)
+from ratoon.orgs.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from ratoon.orgs.v1.member_service_pb2_grpc import add_MemberServiceServicer_to_server
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from ratoon.orgs.v1.region_service_pb2_grpc import add_RegionServiceServicer_to_server
-from services.orgs.commands import regions
+from services.orgs.commands import audit, regions
 from services.orgs.events import from_auth
+from services.orgs.servicer.audit import AuditServicer
+from services.orgs.servicer.audit_feed import into_audit_log
 from services.orgs.servicer.members import MemberServicer
 from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
@@ -60,7 +70,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     verifier = Verifier(Trust(settings.trust_file))
     wakeups, feed = Wakeups(url, "orgs"), Feed(database.pool)
     auth = channel(settings.auth_target, event_feed_service_pb2, authentication_service_pb2)
+    snapshots = channel(settings.snapshots_target, event_feed_service_pb2)
     consumer = Consumer("auth", auth, identity, database.sessions)
+    audited = (
+        (Consumer("auth audit", auth, identity, database.sessions), "auth"),
+        (Consumer("snapshots audit", snapshots, identity, database.sessions), "snapshots"),
+        (OwnConsumer("orgs audit", feed, wakeups, database.sessions), "orgs"),
+    )
     try:
         await provide_default_region(database, settings)
         metrics.expose(settings.metrics_listen)
@@ -72,13 +88,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(
                     revocations.follow(auth, identity, verifier.revoke, stand=lambda: None)
                 ),
-                group.create_task(purge.every_hour(feed, database)),
+                group.create_task(
+                    purge.every_hour(feed, database, *_forgetting(database, settings))
+                ),
+                *(group.create_task(c.run_all(into_audit_log(name))) for c, name in audited),
             ]
             await build(database, verifier, wakeups, settings).serve(settings.listen, stop)
             for task in background:
                 task.cancel()
     finally:
         await auth.close()
+        await snapshots.close()
         await database.close()
 
 
@@ -89,9 +109,16 @@ def build(database: Database, verifier: Verifier, wakeups: Wakeups, settings: Se
     server.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, organizations)
     server.add(member_service_pb2, add_MemberServiceServicer_to_server, MemberServicer(database))
     server.add(region_service_pb2, add_RegionServiceServicer_to_server, RegionServicer(database))
+    server.add(audit_service_pb2, add_AuditServiceServicer_to_server, AuditServicer(database))
     feed = EventFeedServicer(Feed(database.pool), wakeups)
     server.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, feed)
     return server
+
+
+def _forgetting(database: Database, settings: Settings) -> list[partial[Coroutine[Any, Any, None]]]:
+    """Return what is forgotten every hour besides: without a number of days the audit log is kept for ever."""
+    days = settings.audit_log_retention_days
+    return [] if days is None else [partial(audit.forget, database.sessions, days)]
 
 
 async def provide_default_region(database: Database, settings: Settings) -> None:
