@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
+import grpc
 from pydantic import ValidationError
 
 from chassis import logging, metrics, process, purge
@@ -72,11 +73,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     auth = channel(settings.auth_target, event_feed_service_pb2, authentication_service_pb2)
     snapshots = channel(settings.snapshots_target, event_feed_service_pb2)
     consumer = Consumer("auth", auth, identity, database.sessions)
-    audited = (
-        (Consumer("auth audit", auth, identity, database.sessions), "auth"),
-        (Consumer("snapshots audit", snapshots, identity, database.sessions), "snapshots"),
-        (OwnConsumer("orgs audit", feed, wakeups, database.sessions), "orgs"),
-    )
     try:
         await provide_default_region(database, settings)
         metrics.expose(settings.metrics_listen)
@@ -91,7 +87,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(
                     purge.every_hour(feed, database, *_forgetting(database, settings))
                 ),
-                *(group.create_task(c.run_all(into_audit_log(name))) for c, name in audited),
+                *map(
+                    group.create_task,
+                    _audited(database, (feed, wakeups), (auth, snapshots), identity),
+                ),
             ]
             await build(database, verifier, wakeups, settings).serve(settings.listen, stop)
             for task in background:
@@ -113,6 +112,23 @@ def build(database: Database, verifier: Verifier, wakeups: Wakeups, settings: Se
     feed = EventFeedServicer(Feed(database.pool), wakeups)
     server.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, feed)
     return server
+
+
+def _audited(
+    database: Database,
+    own: tuple[Feed, Wakeups],
+    channels: tuple[grpc.aio.Channel, grpc.aio.Channel],
+    identity: Identity,
+) -> list[Coroutine[Any, Any, None]]:
+    """Return what writes the audit log, from the feeds of auth and snapshots and from the own one."""
+    sessions, (auth, snapshots) = database.sessions, channels
+    return [
+        Consumer("auth audit", auth, identity, sessions).run_all(into_audit_log("auth")),
+        Consumer("snapshots audit", snapshots, identity, sessions).run_all(
+            into_audit_log("snapshots")
+        ),
+        OwnConsumer("orgs audit", *own, sessions).run_all(into_audit_log("orgs")),
+    ]
 
 
 def _forgetting(database: Database, settings: Settings) -> list[partial[Coroutine[Any, Any, None]]]:

@@ -22,9 +22,16 @@ coalesce(r.metadata::text, ''), r.actor_id, r.actor_email, r.actor_api_key_prefi
 r.action, r.target_type, r.target_id, r.error_message, r.ip_address, r.user_agent, r.source
 """
 ID, CREATED = 0, 1
-# Planned for what is asked: how many rows that are says only the organization.
-PLAN = (
-    "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather = 0"
+# Planned for what is asked, for how much there is says only the organization; and the rows of a page are looked up one
+# by one, whatever the statistics say at that moment.
+PLAN = "; ".join(
+    f"SET LOCAL {setting}"
+    for setting in (
+        "plan_cache_mode = force_custom_plan",
+        "max_parallel_workers_per_gather = 0",
+        "enable_hashjoin = off",
+        "enable_mergejoin = off",
+    )
 )
 _TOTAL = "SELECT records FROM audit_counts WHERE organization_id = $1 AND span = 'ever'"
 _ORDER = "ORDER BY r.created_at DESC, r.id DESC"
