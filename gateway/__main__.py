@@ -15,6 +15,7 @@ from gateway.auth import Authenticator
 from gateway.clients import Services, Targets
 from gateway.fairness import Turns
 from gateway.limits import AuthenticatedLimit, FailedAuthLimit
+from gateway.refusals import Refusals
 from gateway.schemas.config import (
     DaytonaConfiguration,
     OidcConfig,
@@ -36,10 +37,12 @@ def gateway_of(settings: Settings, services: Services, identity: Identity) -> Ga
         failed = FailedAuthLimit(settings.failed_auth_ttl, settings.failed_auth_limit)
     if settings.authenticated_ttl and settings.authenticated_limit:
         allowed = AuthenticatedLimit(settings.authenticated_ttl, settings.authenticated_limit)
+    authenticator = Authenticator(services.authentication, identity)
     return Gateway(
         services=services,
         identity=identity,
-        authenticator=Authenticator(services.authentication, identity),
+        authenticator=authenticator,
+        refusals=Refusals(services.audit, identity, authenticator),
         uses=KeyUses(services.authentication, identity),
         peers=Peers(settings.trusted_proxies),
         lists=Turns(settings.lists_at_once, settings.lists_waiting),
@@ -99,6 +102,7 @@ async def serve(stop: asyncio.Event) -> None:
         await _run(gateway, app, settings.listen, stop)
     finally:
         await gateway.uses.report()
+        await gateway.refusals.tell()
         await services.close()
 
 
@@ -109,7 +113,8 @@ async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Eve
         follow = revocations.follow(
             gateway.services.auth_channel, gateway.identity, known.revoke, known.stand
         )
-        tasks = [group.create_task(follow), group.create_task(gateway.uses.run())]
+        own = (follow, gateway.uses.run(), gateway.refusals.run())
+        tasks = [group.create_task(work) for work in own]
         await server.serve(app, listen, stop)
         for task in tasks:
             task.cancel()

@@ -96,6 +96,7 @@ def failed(visit: Visit, scope: Any, failure: Exception) -> Response:
     limit = visit.gateway.failed_auth
     if problem.status == 401 and limit is not None:
         problem = limit.failed(visit) or problem
+    visit.gateway.refusals.note(visit, problem, scope.get("path_params") or {})
     return answer(problem, scope)
 
 
@@ -103,7 +104,7 @@ async def _admit(call: Call, rule: Rule) -> None:
     visit, gateway = call.visit, call.visit.gateway
     call.presented = _presented(call, visit, bool(rule.organization_role))
     established = await _established(call, rule, call.presented)
-    caller = established.caller
+    caller = visit.caller = established.caller
     check(rule, caller)
     call.established = established
     visit.organization_id = caller.organization_id
@@ -120,12 +121,14 @@ async def _established(call: Call, rule: Rule, presented: Presented) -> Establis
     try:
         return await authenticator.establish(presented, call.origin)
     except OrganizationForbidden:
+        call.visit.stranger = Presented(presented.credential, "", "")
         if not rule.or_system_admin:
             raise
-        call.presented = Presented(presented.credential, "", "")
+        call.presented = call.visit.stranger
         established = await authenticator.establish(call.presented, call.origin)
         if not established.caller.system_admin:
             raise
+        call.visit.stranger = None
         return established
 
 

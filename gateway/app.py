@@ -21,7 +21,8 @@ from gateway.fairness import Turns
 from gateway.limits import AuthenticatedLimit, FailedAuthLimit
 from gateway.openapi import document
 from gateway.paths import PREFIX
-from gateway.routes import api_keys, installation, organizations, regions, snapshots, users
+from gateway.refusals import Refusals
+from gateway.routes import api_keys, audit, installation, organizations, regions, snapshots, users
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
 from gateway.uses import KeyUses
@@ -36,6 +37,7 @@ class Gateway:
     identity: Identity
     authenticator: Authenticator
     uses: KeyUses
+    refusals: Refusals
     peers: Peers
     lists: Turns
     shown: Shown
@@ -63,7 +65,7 @@ def application(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (snapshots, api_keys, organizations, users, regions, installation):
+    for module in (snapshots, api_keys, organizations, users, regions, audit, installation):
         # As they are: including a router would wrap each of its routes once more.
         app.router.routes += module.operations.routes
     described = document(app)

@@ -18,6 +18,10 @@ AUTHENTICATIONS = Counter(
     "Credentials looked at: remembered, asked of auth, or unknown.",
     ["result"],
 )
+REFUSALS_DROPPED = Counter(
+    "ratoon_http_refusals_dropped_total",
+    "Refused requests that could not be kept for the audit log.",
+)
 
 
 class Numbers:

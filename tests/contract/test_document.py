@@ -13,7 +13,7 @@ from gateway.app import application
 from gateway.errors import ErrorBody
 from gateway.openapi import document
 from gateway.paths import PREFIX
-from gateway.schemas import api_keys, errors, organizations, snapshots
+from gateway.schemas import api_keys, audit, errors, organizations, snapshots
 from gateway.schemas.base import Answer
 
 FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("published.json").read_text())
@@ -109,6 +109,8 @@ def test_every_route_declares_what_it_answers() -> None:
         (snapshots.Page, snapshots.PaginatedSnapshots),
         (api_keys.Key, api_keys.ApiKeyList),
         (organizations.Encoded, organizations.Organization),
+        (audit.Line, audit.AuditLog),
+        (audit.Lines, audit.PaginatedAuditLogs),
     ],
 )
 def test_what_is_encoded_is_what_is_documented(
