@@ -30,7 +30,10 @@ _READS = {
         *("getAuthenticatedUser", "getAvailableAccountProviders", "listPendingSsoLinks"),
         *("adminListUsers", "adminGetUser"),
     ),
-    "": ("ConfigController_getConfig", "HealthController_live", "HealthController_check"),
+    "": (
+        *("ConfigController_getConfig", "HealthController_live", "HealthController_check"),
+        "getAuditScenarios",
+    ),
 }
 _CHANGES = {
     "createApiKey": ("create", "api_key"),

@@ -24,6 +24,8 @@ from ratoon.auth.v1 import (
     user_service_pb2_grpc,
 )
 from ratoon.orgs.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     member_service_pb2,
     member_service_pb2_grpc,
     organization_service_pb2,
@@ -35,6 +37,7 @@ from ratoon.snapshots.v1 import (
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
+from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers
 from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.snapshots import FakeSnapshots
@@ -52,6 +55,7 @@ class Fakes:
         self.users = FakeUsers()  # type: ignore[abstract]  # the gateway asks nothing else of it
         self.orgs = FakeOrganizations()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
+        self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
 
@@ -125,6 +129,11 @@ class Fakes:
                     member_service_pb2,
                     member_service_pb2_grpc.add_MemberServiceServicer_to_server,
                     self.orgs,
+                ),
+                (
+                    audit_service_pb2,
+                    audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+                    self.audit,
                 ),
                 (
                     region_service_pb2,
