@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    CheckConstraint,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
@@ -272,7 +273,14 @@ class AuditRecord(Base):
 
     __tablename__ = "audit_records"
     __table_args__ = (
-        Index("ix_audit_records_created_at", "created_at", "id"),
+        CheckConstraint("status_code >= 0", name="status"),
+        # Its condition keeps it away from those who ask for the records of one organization.
+        Index(
+            "ix_audit_records_created_at",
+            "created_at",
+            "id",
+            postgresql_where=text("status_code >= 0"),
+        ),
         Index(
             "ix_audit_records_organization_id",
             "organization_id",

@@ -29,7 +29,7 @@ ON CONFLICT (id) DO NOTHING
 _ALLOW = text("SET LOCAL ratoon.forgetting = 'on'")
 _FORGET = text("""
 WITH old AS (
-    SELECT id FROM audit_records WHERE created_at < :before ORDER BY created_at, id LIMIT :limit
+    SELECT id FROM audit_records WHERE created_at < :before AND status_code >= 0 ORDER BY created_at, id LIMIT :limit
     FOR UPDATE SKIP LOCKED)
 DELETE FROM audit_records AS r USING old WHERE r.id = old.id
 """)

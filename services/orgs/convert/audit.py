@@ -88,7 +88,7 @@ def record_from_proto(said: audit_pb2.AuditRecord) -> Record:
         action=_storable(said.action),
         target_type=_storable(said.target_type),
         target_id=_storable(said.target_id),
-        status_code=said.status_code,
+        status_code=max(0, said.status_code),
         error_message=_storable(said.error_message),
         ip_address=_storable(said.ip_address),
         user_agent=_storable(said.user_agent),

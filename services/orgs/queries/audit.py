@@ -16,11 +16,10 @@ from services.orgs.queries.audit_filter import conditions
 from services.orgs.queries.columns import micros
 
 EVERYBODY = UUID(int=0)
-COLUMNS = f"""
+COLUMNS = f"""\
 r.id::text, {micros("r.created_at")}, coalesce(r.organization_id::text, ''), r.status_code,
 coalesce(r.metadata::text, ''), r.actor_id, r.actor_email, r.actor_api_key_prefix, r.actor_api_key_suffix,
-r.action, r.target_type, r.target_id, r.error_message, r.ip_address, r.user_agent, r.source
-"""
+r.action, r.target_type, r.target_id, r.error_message, r.ip_address, r.user_agent, r.source"""
 ID, CREATED = 0, 1
 # Planned for what is asked, for how much there is says only the organization; and the rows of a page are looked up one
 # by one, whatever the statistics say at that moment.
@@ -33,7 +32,9 @@ PLAN = "; ".join(
         "enable_mergejoin = off",
     )
 )
-_TOTAL = "SELECT records FROM audit_counts WHERE organization_id = $1 AND span = 'ever'"
+_TOTAL = (
+    "coalesce((SELECT records FROM audit_counts WHERE organization_id = $1 AND span = 'ever'), 0)"
+)
 _ORDER = "ORDER BY r.created_at DESC, r.id DESC"
 
 Position = tuple[datetime, UUID]
@@ -72,45 +73,52 @@ async def page(pool: Pool, whose: UUID, wanted: Wanted, filter_: Filter) -> Page
 
 
 async def _plain(connection: Any, whose: UUID, wanted: Wanted) -> tuple[list[Any], int]:
-    total = await connection.fetchval(_TOTAL, whose) or 0
     # One more than is wanted, which tells that there is more.
     asked = (whose, wanted.limit + 1)
-    if wanted.after is not None:
-        rows = await connection.fetch(_behind(whose == EVERYBODY), *asked, *wanted.after)
-    elif wanted.skip < total:
+    if wanted.after is None:
         rows = await connection.fetch(_counted(whose == EVERYBODY), *asked, wanted.skip)
     else:
-        rows = []
-    return rows, total
+        rows = await connection.fetch(_behind(whose == EVERYBODY), *asked, *wanted.after)
+    if rows:
+        return [r[1:] for r in rows], rows[0][0]
+    return [], await connection.fetchval(f"SELECT {_TOTAL}", whose)
 
 
 async def _filtered(
     connection: Any, whose: UUID, wanted: Wanted, filter_: Filter
 ) -> tuple[list[Any], int]:
-    wanted_only, values = conditions(filter_, first=4)
-    behind = ""
+    given, values = conditions(filter_, first=4)
+    behind, skip = "true", wanted.skip
     if wanted.after is not None:
+        behind, skip = f"(r.created_at, r.id) < (${len(values) + 4}, ${len(values) + 5})", 0
         values = [*values, *wanted.after]
-        behind = f"WHERE (r.created_at, r.id) < (${len(values) + 2}, ${len(values) + 3})"
-    scope = " AND ".join((_scope(whose == EVERYBODY), *wanted_only))
-    statement = _MATCHING.format(scope=scope, behind=behind)
-    skip = wanted.skip if wanted.after is None else 0
+    scope = " AND ".join((_scope(whose == EVERYBODY), *given))
+    template = _MATCHING if filter_.texts or filter_.status_codes else _WITHIN
+    statement = template.format(scope=scope, behind=behind)
     rows = await connection.fetch(statement, whose, wanted.limit + 1, skip, *values)
     # Every row begins with the count; where nothing is on the page, there is one row of nothing else.
     return [r[1:] for r in rows if r[1] is not None], rows[0][0]
 
 
-_MATCHING = f"""
-WITH m AS MATERIALIZED (
-    SELECT r.created_at, r.id FROM audit_records AS r WHERE {{scope}}),
-k AS MATERIALIZED (SELECT r.id FROM m AS r {{behind}} {_ORDER} LIMIT $2 OFFSET $3::bigint)
-SELECT c.total, {COLUMNS.strip()} FROM (SELECT count(*) AS total FROM m) AS c
+_PAGE = f"""
+SELECT c.total, {COLUMNS} FROM (SELECT count(*) AS total FROM {{counted}}) AS c
 LEFT JOIN (k JOIN audit_records AS r USING (id)) ON true {_ORDER}
 """
+# Whether a row matches is looked up once.
+_MATCHING = f"""
+WITH m AS MATERIALIZED (SELECT r.created_at, r.id FROM audit_records AS r WHERE {{scope}}),
+k AS MATERIALIZED (SELECT r.id FROM m AS r WHERE {{behind}} {_ORDER} LIMIT $2 OFFSET $3::bigint)
+{_PAGE.format(counted="m")}"""
+# What lies between moments is told by the index alone.
+_WITHIN = f"""
+WITH k AS MATERIALIZED (
+    SELECT r.id FROM audit_records AS r WHERE {{scope}} AND {{behind}} {_ORDER} LIMIT $2 OFFSET $3::bigint)
+{_PAGE.format(counted="audit_records AS r WHERE {scope}")}"""
 
 
 def _scope(everybody: bool) -> str:
-    return "$1::uuid IS NOT NULL" if everybody else "r.organization_id = $1"
+    # What is true of all records opens the index of all.
+    return "$1::uuid IS NOT NULL AND r.status_code >= 0" if everybody else "r.organization_id = $1"
 
 
 @cache
@@ -132,7 +140,7 @@ k AS MATERIALIZED (
     SELECT r.id FROM audit_records AS r
     WHERE {_scope(everybody)} AND r.created_at < (SELECT start + interval '1 hour' FROM hour)
     {_ORDER} LIMIT $2 OFFSET (SELECT ($3::bigint - passed)::bigint FROM hour))
-SELECT {COLUMNS} FROM k JOIN audit_records AS r ON r.id = k.id {_ORDER}
+SELECT {_TOTAL}, {COLUMNS} FROM k JOIN audit_records AS r ON r.id = k.id {_ORDER}
 """
 
 
@@ -140,6 +148,6 @@ SELECT {COLUMNS} FROM k JOIN audit_records AS r ON r.id = k.id {_ORDER}
 def _behind(everybody: bool) -> str:
     """Return the statement of a page after a position."""
     return f"""
-SELECT {COLUMNS} FROM audit_records AS r
+SELECT {_TOTAL}, {COLUMNS} FROM audit_records AS r
 WHERE {_scope(everybody)} AND (r.created_at, r.id) < ($3, $4) {_ORDER} LIMIT $2
 """

@@ -394,23 +394,28 @@ async def test_what_is_forgotten_with_age_is_counted_exactly_beside_writers(
     assert all(r.create_time.ToDatetime(UTC) > now - timedelta(days=30) for a in left for r in a.records)  # fmt: skip
 
 
-async def test_a_page_is_found_in_an_index_and_not_by_sorting(house: House) -> None:
-    """However many others there are: what is planned for a page far from the start walks the index of the counters' hour."""
-    organization_id = uuid4()
-    await house.database.pool.execute(
-        "INSERT INTO audit_records (id, created_at, organization_id, action, status_code)"
-        " SELECT gen_random_uuid(), $2::timestamptz + n * interval '1 minute', $1, 'read', 403"
-        " FROM generate_series(1, 20000) AS n",
-        organization_id,
-        START,
-    )
+@pytest.mark.parametrize("few", [True, False])
+async def test_a_page_is_found_in_an_index_of_its_own(house: House, few: bool) -> None:
+    """Also the page of an organization that has few records among many of others, and no recent ones."""
+    organization_id, other = uuid4(), uuid4()
+    for id_, start, count in (
+        (organization_id, START, 500 if few else 20_000),
+        (other, START + timedelta(days=60), 20_000 if few else 500),
+    ):
+        await house.database.pool.execute(
+            "INSERT INTO audit_records (id, created_at, organization_id, action, status_code)"
+            " SELECT gen_random_uuid(), $2::timestamptz + n * interval '1 minute', $1, 'read', 403"
+            " FROM generate_series(1, $3) AS n",
+            id_,
+            start,
+            count,
+        )
     await house.database.pool.execute("VACUUM (ANALYZE) audit_records")
     async with house.database.pool.acquire() as connection, connection.transaction():
-        for setting in queries.PLAN.split(";"):
-            await connection.execute(setting)
-        rows = await connection.fetch(
-            f"EXPLAIN (ANALYZE) {queries._counted(False)}", organization_id, 101, 10_000
-        )
-    plan = "\n".join(r[0] for r in rows)
-    assert "Index Only Scan Backward using ix_audit_records_organization_id" in plan
-    assert "Seq Scan on audit_records" not in plan
+        await connection.execute(queries.PLAN)
+        for everybody, whose in ((False, organization_id), (True, EVERYBODY)):
+            explain = f"EXPLAIN (ANALYZE) {queries._counted(everybody)}"
+            plan = "\n".join(r[0] for r in await connection.fetch(explain, whose, 101, 200))
+            index = "created_at" if everybody else "organization_id"
+            assert f"Scan Backward using ix_audit_records_{index}" in plan, plan
+            assert "Seq Scan on audit_records" not in plan

@@ -26,9 +26,12 @@ _STATEMENTS = (
         user_agent text NOT NULL DEFAULT '',
         source text NOT NULL DEFAULT '',
         metadata jsonb,
-        CONSTRAINT pk_audit_records PRIMARY KEY (id))
+        CONSTRAINT pk_audit_records PRIMARY KEY (id),
+        CONSTRAINT ck_audit_records_status CHECK (status_code >= 0))
         WITH (autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 5000)""",
-    "CREATE INDEX ix_audit_records_created_at ON audit_records (created_at, id)",
+    # Only for who asks for everybody's records, and says so by what is always true: the records of an organization
+    # must never be looked for among those of all.
+    "CREATE INDEX ix_audit_records_created_at ON audit_records (created_at, id) WHERE status_code >= 0",
     """CREATE INDEX ix_audit_records_organization_id ON audit_records (organization_id, created_at, id)
         WHERE organization_id IS NOT NULL""",
     # How many records an organization (the zero id: everybody together) has: ever, by day and by hour.
