@@ -21,8 +21,10 @@ from gateway.fairness import Turns
 from gateway.limits.limits import Limits
 from gateway.openapi import document
 from gateway.paths import PREFIX
+from gateway.refusals import Refusals
 from gateway.routes import (
     api_keys,
+    audit,
     custom_regions,
     installation,
     invitations,
@@ -48,6 +50,7 @@ class Gateway:
     identity: Identity
     authenticator: Authenticator
     uses: KeyUses
+    refusals: Refusals
     peers: Peers
     lists: Turns
     shown: Shown
@@ -86,6 +89,7 @@ def application(version: str) -> FastAPI:
         users,
         regions,
         custom_regions,
+        audit,
         installation,
     ):
         # As they are: including a router would wrap each of its routes once more.

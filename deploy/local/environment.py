@@ -33,6 +33,7 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "orgs": (
         "ORGS_",
+        "AUDIT_LOG_RETENTION_DAYS",
         "DEFAULT_ORG_QUOTA_",
         "DEFAULT_REGION_",
         "ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS",

@@ -16,7 +16,7 @@ from deploy.local.state import Home, socket_path
 
 METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
 # The other contexts that a context calls.
-_PEERS = {"auth": ("orgs",), "orgs": ("auth",), "snapshots": ("orgs", "auth")}
+_PEERS = {"auth": ("orgs",), "orgs": ("auth", "snapshots"), "snapshots": ("orgs", "auth")}
 
 
 @dataclass(frozen=True, slots=True)

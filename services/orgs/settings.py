@@ -41,6 +41,7 @@ class Settings(DatabaseSettings):
     identity_file: str
     trust_file: str
     auth_target: str
+    snapshots_target: str
 
     region_id: str = Field("us", alias="DEFAULT_REGION_ID", pattern=r"^[A-Za-z0-9_.-]{1,255}$")
     region_name: Annotated[str, AfterValidator(_shown)] = Field("us", alias="DEFAULT_REGION_NAME")
@@ -60,6 +61,10 @@ class Settings(DatabaseSettings):
         False, alias="ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS"
     )
     skip_email_verification: bool = Field(False, alias="SKIP_USER_EMAIL_VERIFICATION")
+    # Unset: for ever.
+    audit_log_retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        None, alias="AUDIT_LOG_RETENTION_DAYS"
+    )
 
     dashboard_url: str = Field(
         "http://localhost:3986", alias="DASHBOARD_URL", pattern=r"^https?://[!-~]+$"

@@ -15,6 +15,7 @@ from gateway.openapi import document
 from gateway.paths import PREFIX
 from gateway.schemas import (
     api_keys,
+    audit,
     errors,
     invitations,
     members,
@@ -136,6 +137,8 @@ def test_every_route_declares_what_it_answers() -> None:
         (roles.EncodedRole, roles.OrganizationRole),
         (members.EncodedMember, members.OrganizationUser),
         (invitations.EncodedInvitation, invitations.OrganizationInvitation),
+        (audit.Line, audit.AuditLog),
+        (audit.Lines, audit.PaginatedAuditLogs),
     ],
 )
 def test_what_is_encoded_is_what_is_documented(

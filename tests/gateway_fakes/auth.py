@@ -50,6 +50,10 @@ _ROLES = {
     "member": access_pb2.ORGANIZATION_ROLE_MEMBER,
     "owner": access_pb2.ORGANIZATION_ROLE_OWNER,
 }
+_SYSTEM_ROLES = {
+    False: access_pb2.SYSTEM_ROLE_UNSPECIFIED,
+    True: access_pb2.SYSTEM_ROLE_ADMIN,
+}
 
 
 @dataclass
@@ -80,7 +84,9 @@ def people() -> dict[str, Known]:
         VIEWER: Known(Caller(credential="oidc", user_id="vera"), {ORG: "member"}),
         KEY: Known(key(1, *ALL)),
         READER: Known(key(2)),
-        ACCOUNT: Known(key(3, *ALL, "manage:organization", account_key=True), both),
+        ACCOUNT: Known(
+            key(3, *ALL, "manage:organization", "read:audit_logs", account_key=True), both
+        ),
         ADMIN_PROBE: Known(Caller(credential="service", service="health-check")),
     }
 
@@ -183,6 +189,7 @@ def _to_proto(caller: Caller) -> authentication_pb2.Caller:
         user_id=caller.user_id,
         organization_id=caller.organization_id,
         organization_role=_ROLES[caller.organization_role],
+        system_role=_SYSTEM_ROLES[caller.system_admin],
         permissions=sorted(caller.permissions),
         api_key_prefix=caller.api_key_prefix,
         api_key_suffix=caller.api_key_suffix,

@@ -26,6 +26,8 @@ from ratoon.auth.v1 import (
     user_service_pb2_grpc,
 )
 from ratoon.orgs.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     invitation_service_pb2,
     invitation_service_pb2_grpc,
     member_service_pb2,
@@ -41,6 +43,7 @@ from ratoon.snapshots.v1 import (
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
+from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
@@ -64,6 +67,7 @@ class Fakes:
         self.people = FakePeople()
         self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
+        self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
 
@@ -152,6 +156,11 @@ class Fakes:
                     invitation_service_pb2,
                     invitation_service_pb2_grpc.add_InvitationServiceServicer_to_server,
                     self.people,
+                ),
+                (
+                    audit_service_pb2,
+                    audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+                    self.audit,
                 ),
                 (
                     region_service_pb2,

@@ -199,6 +199,7 @@ async def a_house(
             "identity_file": str(keyring.folder / "identity-orgs.pem"),
             "trust_file": str(keyring.folder / "trust.json"),
             "auth_target": f"unix:{folder}/auth",
+            "snapshots_target": f"unix:{folder}/snapshots",
             **settings,
         }
     )

@@ -6,6 +6,7 @@ from deploy.local.environment import for_room
 
 SHELL = {
     "PATH": "/usr/bin",
+    "AUDIT_LOG_RETENTION_DAYS": "90",
     "AUTH_DATABASE_URL": "postgresql://auth:hidden@db/auth",
     "AUTH_ANYTHING": "1",
     "AWS_SECRET_ACCESS_KEY": "hidden",
@@ -38,6 +39,7 @@ EXPECTED = {
         *("PATH", "VERSION", "ORGS_DATABASE_URL", "DEFAULT_ORG_QUOTA_TOTAL_CPU_QUOTA"),
         *("DEFAULT_REGION_ID", "SKIP_USER_EMAIL_VERIFICATION"),
         *("DASHBOARD_URL", "SMTP_HOST", "SMTP_PASSWORD"),
+        "AUDIT_LOG_RETENTION_DAYS",
     },
     "snapshots": {
         *("PATH", "VERSION", "SNAPSHOTS_INSECURE_REGISTRIES", "DEFAULT_REGION_ID", "HTTPS_PROXY"),

@@ -13,6 +13,7 @@ _NEEDED = {
     "ORGS_IDENTITY_FILE": "/run/identity.pem",
     "ORGS_TRUST_FILE": "/run/trust.json",
     "ORGS_AUTH_TARGET": "unix:/run/auth",
+    "ORGS_SNAPSHOTS_TARGET": "unix:/run/snapshots",
 }
 
 
