@@ -15,9 +15,12 @@ _ROLES = {
 
 
 def membership_to_proto(row: Any) -> service_pb.ResolveMembershipResponse:
-    organization, role, permissions = row
+    organization, role, permissions, service_account = row
     return service_pb.ResolveMembershipResponse(
-        organization_id=organization, role=_ROLES[role], permissions=permissions
+        organization_id=organization,
+        role=_ROLES[role],
+        permissions=permissions,
+        service_account=service_account,
     )
 
 

@@ -26,11 +26,11 @@ CASE WHEN m.role = 'owner' THEN NULL ELSE (
 ) END
 """
 _RESOLVE = f"""
-SELECT m.organization_id::text, m.role, {_PERMISSIONS} FROM members m
+SELECT m.organization_id::text, m.role, {_PERMISSIONS}, m.service_account FROM members m
 WHERE m.user_id = $1 AND m.organization_id = $2
 """
 _RESOLVE_PERSONAL = f"""
-SELECT m.organization_id::text, m.role, {_PERMISSIONS}
+SELECT m.organization_id::text, m.role, {_PERMISSIONS}, m.service_account
 FROM organizations o JOIN members m ON m.organization_id = o.id
 WHERE o.created_by = $1 AND o.personal AND m.user_id = $1
 """
@@ -46,7 +46,7 @@ WHERE m.organization_id = $1 ORDER BY m.created_at, m.user_id, r.id
 
 
 async def resolve(pool: Pool, user_id: str, organization_id: str) -> Any:
-    """Return (organization, role, permissions) of a user; an empty organization means the personal one.
+    """Return (organization, role, permissions, service account) of a user; an empty organization means the personal one.
 
     Refused with NOT_A_MEMBER, whatever the cause.
     """
