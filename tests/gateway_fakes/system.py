@@ -35,7 +35,8 @@ from ratoon.snapshots.v1 import (
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
-from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers
+from tests.gateway_fakes.auth import FakeAuth
+from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.identities import Keyring
