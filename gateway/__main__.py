@@ -14,7 +14,8 @@ from gateway.app import Gateway, create_app
 from gateway.auth import Authenticator
 from gateway.clients import Services, Targets
 from gateway.fairness import Turns
-from gateway.limits import AuthenticatedLimit, FailedAuthLimit
+from gateway.limits.leases import Leases
+from gateway.limits.limits import Limits
 from gateway.schemas.config import (
     DaytonaConfiguration,
     OidcConfig,
@@ -31,11 +32,7 @@ _NOWHERE = "https://login.invalid"
 
 def gateway_of(settings: Settings, services: Services, identity: Identity) -> Gateway:
     """Build what all requests share."""
-    failed, allowed = None, None
-    if settings.failed_auth_ttl and settings.failed_auth_limit:
-        failed = FailedAuthLimit(settings.failed_auth_ttl, settings.failed_auth_limit)
-    if settings.authenticated_ttl and settings.authenticated_limit:
-        allowed = AuthenticatedLimit(settings.authenticated_ttl, settings.authenticated_limit)
+    leases = Leases(services.rate_limits, identity)
     return Gateway(
         services=services,
         identity=identity,
@@ -45,9 +42,8 @@ def gateway_of(settings: Settings, services: Services, identity: Identity) -> Ga
         lists=Turns(settings.lists_at_once, settings.lists_waiting),
         shown=Shown(null_dates=settings.null_dates),
         configuration=_configuration(settings),
+        limits=Limits(leases, settings.limits()),
         version=settings.version,
-        failed_auth=failed,
-        authenticated=allowed,
         public_url=settings.public_url,
         maintenance=settings.maintenance_mode,
         access_log=settings.access_log,
@@ -56,7 +52,6 @@ def gateway_of(settings: Settings, services: Services, identity: Identity) -> Ga
 
 def _configuration(settings: Settings) -> DaytonaConfiguration:
     base = settings.public_url or f"http://{settings.listen}"
-    limit = RateLimitEntry(ttl=settings.authenticated_ttl, limit=settings.authenticated_limit)
     return DaytonaConfiguration(
         version=settings.version,
         oidc=OidcConfig(
@@ -74,11 +69,17 @@ def _configuration(settings: Settings) -> DaytonaConfiguration:
         max_auto_archive_interval=43_200,
         maintanance_mode=settings.maintenance_mode,
         environment=settings.environment,
-        rate_limit=RateLimitConfig(
-            authenticated=limit,
-            sandbox_create=RateLimitEntry(),
-            sandbox_lifecycle=RateLimitEntry(),
-        ),
+        rate_limit=_rate_limit(settings),
+    )
+
+
+def _rate_limit(told: Settings) -> RateLimitConfig:
+    """Say what is limited; what fails to authenticate is nobody's business."""
+    entry = RateLimitEntry
+    return RateLimitConfig(
+        authenticated=entry(ttl=told.authenticated_ttl, limit=told.authenticated_limit),
+        sandbox_create=entry(ttl=told.sandbox_create_ttl, limit=told.sandbox_create_limit),
+        sandbox_lifecycle=entry(ttl=told.sandbox_lifecycle_ttl, limit=told.sandbox_lifecycle_limit),
     )
 
 
@@ -98,6 +99,7 @@ async def serve(stop: asyncio.Event) -> None:
     try:
         await _run(gateway, app, settings.listen, stop)
     finally:
+        await gateway.limits.close()
         await gateway.uses.report()
         await services.close()
 
@@ -109,7 +111,8 @@ async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Eve
         follow = revocations.follow(
             gateway.services.auth_channel, gateway.identity, known.revoke, known.stand
         )
-        tasks = [group.create_task(follow), group.create_task(gateway.uses.run())]
+        work = (follow, gateway.uses.run(), gateway.limits.run())
+        tasks = [group.create_task(one) for one in work]
         await server.serve(app, listen, stop)
         for task in tasks:
             task.cancel()

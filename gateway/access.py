@@ -22,20 +22,25 @@ log = logging.getLogger(__name__)
 RULES = rules((*AUTH, *ORGS, *SNAPSHOTS))
 PUBLIC = Rule(True, frozenset(), "", "", "", False, False, frozenset())
 _ATTRIBUTE = "__access_rule__"
+_LIMIT_ATTRIBUTE = "__limit__"
 _CREDENTIAL_LIMIT = 16_384
 # Longer texts are no ids; what is left of them is refused by auth as any unknown id is.
 _HINT_LIMIT = 64
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
-def guarded(rule: Rule | str) -> Callable[[_Handler], _Handler]:
-    """Guard an operation by a rule; a text names the RPC behind it (`context.Service/Method`), whose rule it is."""
+def guarded(rule: Rule | str, limit: str = "") -> Callable[[_Handler], _Handler]:
+    """Guard an operation by a rule; a text names the RPC behind it (`context.Service/Method`), whose rule it is.
+
+    `limit` names a kind of limit that counts the operation besides what counts all.
+    """
     if isinstance(rule, str):
         context, _, rest = rule.partition(".")
         rule = RULES[f"/ratoon.{context}.v1.{rest}"]
 
     def mark(handler: _Handler) -> _Handler:
         setattr(handler, _ATTRIBUTE, rule)
+        setattr(handler, _LIMIT_ATTRIBUTE, limit)
         return handler
 
     return mark
@@ -67,6 +72,7 @@ class AccessRoute(APIRoute):
         act = super().get_route_handler()
         rule, operation = rule_of(self.endpoint), self.operation_id or self.name
         has_body = self.body_field is not None
+        limit: str = getattr(self.endpoint, _LIMIT_ATTRIBUTE)
 
         async def handle(request: Request) -> Response:
             visit: Visit = request.scope[SCOPE_KEY]
@@ -74,13 +80,15 @@ class AccessRoute(APIRoute):
             call = Call(request.scope, request.receive)
             try:
                 if not rule.public:
-                    await _admit(call, rule)
+                    await _admit(call, rule, limit)
+                elif limit:
+                    visit.gateway.limits.anonymous(visit)
                 if has_body:
                     await call.load()
                 visit.watch(request.receive)
                 return await act(call)
             except Exception as failure:  # noqa: BLE001 - the last line: each failure becomes one answer
-                return failed(visit, request.scope, failure)
+                return await _refused(visit, request.scope, failure)
             finally:
                 visit.unwatch()
 
@@ -88,18 +96,22 @@ class AccessRoute(APIRoute):
 
 
 def failed(visit: Visit, scope: Any, failure: Exception) -> Response:
-    """Return the answer to a failure; log it if nobody foresaw it; count it if it is an unknown credential."""
+    """Return the answer to a failure; log it if nobody foresaw it."""
     problem = problem_of(failure)
     if problem.status == 500:
         extra = {"requestId": visit.request_id, "operation": visit.operation}
         log.error("a request failed", exc_info=failure, extra=extra)
-    limit = visit.gateway.failed_auth
-    if problem.status == 401 and limit is not None:
-        problem = limit.failed(visit) or problem
     return answer(problem, scope)
 
 
-async def _admit(call: Call, rule: Rule) -> None:
+async def _refused(visit: Visit, scope: Any, failure: Exception) -> Response:
+    """Return the answer to a failure; an unknown credential is counted, and at some point answered otherwise."""
+    if isinstance(failure, CredentialMissing):
+        failure = await visit.gateway.limits.failed(visit) or failure
+    return failed(visit, scope, failure)
+
+
+async def _admit(call: Call, rule: Rule, limit: str) -> None:
     visit, gateway = call.visit, call.visit.gateway
     call.presented = _presented(call, visit, bool(rule.organization_role))
     established = await _established(call, rule, call.presented)
@@ -110,8 +122,8 @@ async def _admit(call: Call, rule: Rule) -> None:
     gateway.lists.seen(caller.organization_id or caller.user_id)
     if caller.api_key_id:
         gateway.uses.note(caller.api_key_id)
-    if gateway.authenticated is not None and caller.user_id:
-        gateway.authenticated.count(visit, caller.organization_id or caller.user_id)
+    if (gateway.limits.counts_requests or established.own_limits) and established.subject:
+        await gateway.limits.count(visit, established.subject, established.own_limits, limit)
 
 
 async def _established(call: Call, rule: Rule, presented: Presented) -> Established:

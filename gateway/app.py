@@ -18,7 +18,7 @@ from gateway.clients import Services
 from gateway.edge import Asgi, Edge
 from gateway.errors import Problem
 from gateway.fairness import Turns
-from gateway.limits import AuthenticatedLimit, FailedAuthLimit
+from gateway.limits.limits import Limits
 from gateway.openapi import document
 from gateway.paths import PREFIX
 from gateway.routes import (
@@ -51,9 +51,8 @@ class Gateway:
     lists: Turns
     shown: Shown
     configuration: DaytonaConfiguration
+    limits: Limits
     version: str
-    failed_auth: FailedAuthLimit | None = None
-    authenticated: AuthenticatedLimit | None = None
     public_url: str = ""
     maintenance: bool = False
     access_log: bool = False

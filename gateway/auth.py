@@ -16,6 +16,7 @@ from chassis.errors import Kind, Refusal
 from chassis.grpc.access import CredentialMissing, OrganizationForbidden
 from chassis.grpc.caller import METADATA_KEY, Caller, Identity
 from chassis.grpc.status import error_info
+from gateway.limits.bounds import Own, own_from_proto, subject_of
 from gateway.metrics import AUTHENTICATIONS
 from ratoon.access.v1 import access_pb2
 from ratoon.auth.v1 import authentication_pb2
@@ -55,6 +56,9 @@ class Established:
     heard: int
     # The answer to "which key is this", encoded when first asked for.
     current_key: bytes = b""
+    # As whom the limits of requests count the caller, and what its organization has instead of the installation's.
+    subject: str = ""
+    own_limits: Own | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +197,16 @@ def _refusal(failure: grpc.aio.AioRpcError) -> Refusal:
 def _established(answer: pb.AuthenticateResponse, watch: int, heard: int) -> Established:
     left = answer.expire_time.seconds + answer.expire_time.nanos / 1e9 - time.time()
     kept = min(_KEPT_SECONDS, left - _MARGIN_SECONDS)
+    caller = caller_of(answer.caller)
     return Established(
-        caller=caller_of(answer.caller),
+        caller=caller,
         metadata=(METADATA_KEY, answer.token),
         api_key=answer.api_key if answer.HasField("api_key") else None,
         expires=time.monotonic() + kept,
         watch=watch,
         heard=heard,
+        subject=subject_of(caller),
+        own_limits=own_from_proto(answer.rate_limits) if answer.HasField("rate_limits") else None,
     )
 
 

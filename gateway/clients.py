@@ -8,9 +8,15 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chassis.grpc.client import channel
-from ratoon.auth.v1 import api_key_service_pb2, authentication_service_pb2, user_service_pb2
+from ratoon.auth.v1 import (
+    api_key_service_pb2,
+    authentication_service_pb2,
+    rate_limit_service_pb2,
+    user_service_pb2,
+)
 from ratoon.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
 from ratoon.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
+from ratoon.auth.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub
 from ratoon.auth.v1.user_service_pb2_grpc import UserServiceStub
 from ratoon.orgs.v1 import (
     audit_service_pb2,
@@ -29,7 +35,12 @@ from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
 from ratoon.snapshots.v1 import snapshot_service_pb2
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
-AUTH = (api_key_service_pb2, authentication_service_pb2, user_service_pb2)
+AUTH = (
+    api_key_service_pb2,
+    authentication_service_pb2,
+    rate_limit_service_pb2,
+    user_service_pb2,
+)
 ORGS = (
     audit_service_pb2,
     invitation_service_pb2,
@@ -62,6 +73,7 @@ class Services:
         self.authentication = AuthenticationServiceStub(self.auth_channel)
         self.api_keys = ApiKeyServiceStub(self.auth_channel)
         self.users = UserServiceStub(self.auth_channel)
+        self.rate_limits = RateLimitServiceStub(self.auth_channel)
         self.members = MemberServiceStub(orgs)
         self.organizations = OrganizationServiceStub(orgs)
         self.regions = RegionServiceStub(orgs)

@@ -18,6 +18,11 @@ AUTHENTICATIONS = Counter(
     "Credentials looked at: remembered, asked of auth, or unknown.",
     ["result"],
 )
+LEASES = Counter(
+    "ratoon_http_limit_leases_total",
+    "Questions to auth for shares of limits: answered, or away when it could not be asked.",
+    ["result"],
+)
 
 
 class Numbers:

@@ -2,15 +2,31 @@
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from gateway.limits.bounds import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    FAILED_AUTH,
+    SANDBOX_CREATE,
+    SANDBOX_LIFECYCLE,
+    Bound,
+)
+
 Words = Annotated[tuple[str, ...], NoDecode]
+# An empty variable is one that is not given.
+Number = Annotated[int | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
 def _also(*names: str) -> Any:
     """Return a field that is read under published names too, which have no prefix."""
     return AliasChoices(*names)
+
+
+def _limit(name: str) -> Any:
+    """Return a number of a limit, which has a published name alone."""
+    return Field(default=None, ge=1, validation_alias=_also(f"RATE_LIMIT_{name}"))
 
 
 class Settings(BaseSettings):
@@ -48,18 +64,16 @@ class Settings(BaseSettings):
     )
     oidc_audience: str = Field(default="", validation_alias=_also("OIDC_AUDIENCE", "OID_AUDIENCE"))
     # A limit counts when both its numbers are given.
-    failed_auth_ttl: int | None = Field(
-        default=None, ge=1, validation_alias=_also("RATE_LIMIT_FAILED_AUTH_TTL")
-    )
-    failed_auth_limit: int | None = Field(
-        default=None, ge=1, validation_alias=_also("RATE_LIMIT_FAILED_AUTH_LIMIT")
-    )
-    authenticated_ttl: int | None = Field(
-        default=None, ge=1, validation_alias=_also("RATE_LIMIT_AUTHENTICATED_TTL")
-    )
-    authenticated_limit: int | None = Field(
-        default=None, ge=1, validation_alias=_also("RATE_LIMIT_AUTHENTICATED_LIMIT")
-    )
+    anonymous_ttl: Number = _limit("ANONYMOUS_TTL")
+    anonymous_limit: Number = _limit("ANONYMOUS_LIMIT")
+    failed_auth_ttl: Number = _limit("FAILED_AUTH_TTL")
+    failed_auth_limit: Number = _limit("FAILED_AUTH_LIMIT")
+    authenticated_ttl: Number = _limit("AUTHENTICATED_TTL")
+    authenticated_limit: Number = _limit("AUTHENTICATED_LIMIT")
+    sandbox_create_ttl: Number = _limit("SANDBOX_CREATE_TTL")
+    sandbox_create_limit: Number = _limit("SANDBOX_CREATE_LIMIT")
+    sandbox_lifecycle_ttl: Number = _limit("SANDBOX_LIFECYCLE_TTL")
+    sandbox_lifecycle_limit: Number = _limit("SANDBOX_LIFECYCLE_LIMIT")
 
     @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
@@ -73,14 +87,17 @@ class Settings(BaseSettings):
     def _bare(cls, value: str) -> str:
         return value.rstrip("/")
 
-    @field_validator(
-        "failed_auth_ttl",
-        "failed_auth_limit",
-        "authenticated_ttl",
-        "authenticated_limit",
-        mode="before",
-    )
-    @classmethod
-    def _unset(cls, value: Any) -> Any:
-        """An empty variable is one that is not given."""
-        return None if value == "" else value
+    def limits(self) -> dict[str, Bound]:
+        """Return the limits that count, by kind."""
+        numbers = {
+            ANONYMOUS: (self.anonymous_limit, self.anonymous_ttl),
+            FAILED_AUTH: (self.failed_auth_limit, self.failed_auth_ttl),
+            AUTHENTICATED: (self.authenticated_limit, self.authenticated_ttl),
+            SANDBOX_CREATE: (self.sandbox_create_limit, self.sandbox_create_ttl),
+            SANDBOX_LIFECYCLE: (self.sandbox_lifecycle_limit, self.sandbox_lifecycle_ttl),
+        }
+        return {
+            kind: Bound.of(limit, seconds)
+            for kind, (limit, seconds) in numbers.items()
+            if limit and seconds
+        }

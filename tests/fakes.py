@@ -91,6 +91,7 @@ class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer, RegionService
         self.region_questions = 0
         self.ensured: list[organization_service_pb2.EnsurePersonalOrganizationRequest] = []
         self.resolved: list[tuple[str, str]] = []
+        self.rate_limits: dict[str, member_service_pb2.RateLimits] = {}
         self.away = False
 
     def organization(self, owner: str, **members: tuple[str, ...]) -> str:
@@ -130,6 +131,7 @@ class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer, RegionService
             role=_ROLES[found[0]],
             permissions=found[1],
             service_account=request.user_id in self.accounts,
+            rate_limits=self.rate_limits.get(organization_id),
         )
 
     async def EnsurePersonalOrganization(

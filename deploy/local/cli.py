@@ -1,6 +1,7 @@
 """The command line `ratoon`.
 
-Exit codes: 0 done (or healthy), 1 failed (or unhealthy, or findings), 2 wrong usage, 3 already running or not running.
+Exit codes: 0 done (or healthy), 1 failed (or unhealthy, or findings), 2 wrong usage, 3 already running or not running;
+`ratoon org` has some of its own.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.failures import Failure
+from deploy.local.org import parser as organizations
 from deploy.local.ports import DEFAULT_PORT
 from deploy.local.state import Home, default_home
 
@@ -122,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--name", default="", help="display name")
     add.add_argument("--admin", action="store_true", help="an administrator of the installation")
     add.set_defaults(act=_user_add)
+    organizations.add(commands, common)
     return top
 
 

@@ -4,6 +4,7 @@ from chassis.grpc.access import Rule, ServiceRefused
 from gateway.access import PUBLIC, guarded, router
 from gateway.call import Call
 from gateway.errors import Problem
+from gateway.limits.bounds import ANONYMOUS
 from gateway.schemas.config import DaytonaConfiguration, Health
 from gateway.schemas.errors import errors
 
@@ -35,7 +36,7 @@ async def get_config(call: Call) -> DaytonaConfiguration:
     response_model=Health,
     responses=errors(public=True),
 )
-@guarded(PUBLIC)
+@guarded(PUBLIC, limit=ANONYMOUS)
 async def live(call: Call) -> Health:
     return Health(status="ok")
 

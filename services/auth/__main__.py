@@ -19,11 +19,17 @@ from chassis.listen import Wakeups
 from chassis.logging import configure
 from chassis.outbox import CHANNEL, Feed
 from chassis.process import run
-from ratoon.auth.v1 import api_key_service_pb2, authentication_service_pb2, user_service_pb2
+from ratoon.auth.v1 import (
+    api_key_service_pb2,
+    authentication_service_pb2,
+    rate_limit_service_pb2,
+    user_service_pb2,
+)
 from ratoon.auth.v1.api_key_service_pb2_grpc import add_ApiKeyServiceServicer_to_server
 from ratoon.auth.v1.authentication_service_pb2_grpc import (
     add_AuthenticationServiceServicer_to_server,
 )
+from ratoon.auth.v1.rate_limit_service_pb2_grpc import add_RateLimitServiceServicer_to_server
 from ratoon.auth.v1.user_service_pb2_grpc import add_UserServiceServicer_to_server
 from ratoon.events.v1 import event_feed_service_pb2, event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
@@ -37,6 +43,7 @@ from services.auth.servicer.api_keys import ApiKeyServicer
 from services.auth.servicer.authentication import AuthenticationServicer
 from services.auth.servicer.creation import Creation
 from services.auth.servicer.credentials import Credentials
+from services.auth.servicer.limits import RateLimitServicer, forget_ended
 from services.auth.servicer.revocations import Revocations
 from services.auth.servicer.users import UserServicer
 from services.auth.settings import DatabaseSettings, Settings
@@ -93,6 +100,11 @@ class Auth:
             UserServicer(self._database, self._organizations),
         )
         server.add(
+            rate_limit_service_pb2,
+            add_RateLimitServiceServicer_to_server,
+            RateLimitServicer(self._database.pool),
+        )
+        server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
             EventFeedServicer(self._feed, self._wakeups),
@@ -108,6 +120,7 @@ class Auth:
             tasks.create_task(self._revocations.follow_orgs(self._orgs, self._identity))
             tasks.create_task(consumer.run(self._take_effect))
             tasks.create_task(purge.every_hour(self._feed, self._database))
+            tasks.create_task(forget_ended(self._database.pool))
 
     async def _take_effect(self, session: AsyncSession, event: event_pb2.Event) -> None:
         # First, so that a key which is made at this very moment is taken back by whoever makes it.

@@ -1,6 +1,7 @@
 """Protobuf ↔ Python."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from chassis.grpc.caller import Caller
 from chassis.grpc.wire import from_timestamp, to_timestamp
 from ratoon.access.v1 import access_pb2
 from ratoon.auth.v1 import api_key_pb2, authentication_pb2, authentication_service_pb2, user_pb2
-from services.auth.domain.access import Membership, is_uuid
+from services.auth.domain.access import Membership, RateLimits, is_uuid
 from services.auth.domain.api_keys import ApiKey, ExpiryPast
 from services.auth.domain.grants import Giver
 from services.auth.domain.people import Person
@@ -77,6 +78,10 @@ def caller_to_proto(caller: Caller) -> authentication_pb2.Caller:
         account_key=caller.account_key,
         service=caller.service,
     )
+
+
+def rate_limits_to_proto(own: RateLimits) -> authentication_pb2.RateLimits:
+    return authentication_pb2.RateLimits(**asdict(own))
 
 
 def caller_of(

@@ -11,7 +11,7 @@ from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2, region_
 from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
-from services.auth.domain.access import Membership, OrganizationsUnavailable
+from services.auth.domain.access import Membership, OrganizationsUnavailable, RateLimits
 from services.auth.domain.machines import REGION_PROXY, REGION_SSH_GATEWAY
 from services.auth.domain.people import Person
 
@@ -85,8 +85,23 @@ class Organizations:
 
 def _membership(answer: Any) -> Membership:
     owner = answer.role == access_pb2.ORGANIZATION_ROLE_OWNER
-    permissions = frozenset(answer.permissions)
-    return Membership(answer.organization_id, owner, permissions, answer.service_account)
+    limits = _limits(answer.rate_limits) if answer.HasField("rate_limits") else None
+    permissions, account = frozenset(answer.permissions), answer.service_account
+    return Membership(answer.organization_id, owner, permissions, limits, account)
+
+
+def _limits(own: member_service_pb2.RateLimits) -> RateLimits:
+    def set_(name: str) -> int | None:
+        return getattr(own, name) if own.HasField(name) else None  # type: ignore[arg-type]  # only names of its fields
+
+    return RateLimits(
+        authenticated_limit=set_("authenticated_rate_limit"),
+        authenticated_seconds=set_("authenticated_rate_limit_ttl_seconds"),
+        sandbox_create_limit=set_("sandbox_create_rate_limit"),
+        sandbox_create_seconds=set_("sandbox_create_rate_limit_ttl_seconds"),
+        sandbox_lifecycle_limit=set_("sandbox_lifecycle_rate_limit"),
+        sandbox_lifecycle_seconds=set_("sandbox_lifecycle_rate_limit_ttl_seconds"),
+    )
 
 
 def _away(error: grpc.aio.AioRpcError) -> OrganizationsUnavailable:

@@ -94,4 +94,18 @@ class ApiKeyRow(Base):
     )
 
 
+class RateWindowRow(Base):
+    """What of a window is lent to gateways; a crash of the database empties it."""
+
+    __tablename__ = "rate_windows"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012 - as SQLAlchemy declares it
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime]
+    lent: Mapped[int] = mapped_column(BigInteger)
+    # By the last lease: a statement that inserts or updates can answer nothing but columns.
+    granted: Mapped[int] = mapped_column(BigInteger)
+
+
 describe(Base.metadata)

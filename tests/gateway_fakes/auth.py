@@ -93,6 +93,8 @@ class FakeAuth(
         self.known = people()
         self.signer = keyring.identity("auth")
         self.uses: dict[str, Timestamp] = {}
+        # What organizations have instead of the installation's limits.
+        self.own_limits: dict[str, authentication_pb2.RateLimits] = {}
         # How old a token is when it is given.
         self.late = 0.0
         self._watchers: set[asyncio.Queue[Any]] = set()
@@ -108,7 +110,9 @@ class FakeAuth(
         caller = _chosen(known, request)
         token, expires = self.signer.sign(caller, asked)
         answer = authentication_service_pb2.AuthenticateResponse(
-            caller=_to_proto(caller), token=token
+            caller=_to_proto(caller),
+            token=token,
+            rate_limits=self.own_limits.get(caller.organization_id),
         )
         answer.expire_time.FromMicroseconds(int(expires * 1e6))
         if caller.api_key_id:

@@ -20,6 +20,8 @@ from ratoon.auth.v1 import (
     api_key_service_pb2_grpc,
     authentication_service_pb2,
     authentication_service_pb2_grpc,
+    rate_limit_service_pb2,
+    rate_limit_service_pb2_grpc,
     user_service_pb2,
     user_service_pb2_grpc,
 )
@@ -37,6 +39,7 @@ from ratoon.snapshots.v1 import (
 )
 from tests.gateway_fakes.auth import FakeAuth
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
+from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.identities import Keyring
@@ -50,6 +53,7 @@ class Fakes:
         self.folder = folder
         self.auth = FakeAuth(keyring)
         self.api_keys = FakeApiKeys()
+        self.rate_limits = FakeRateLimits()
         self.users = FakeUsers()  # type: ignore[abstract]  # the gateway asks nothing else of it
         self.orgs = FakeOrganizations()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
@@ -109,6 +113,11 @@ class Fakes:
                     api_key_service_pb2,
                     api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
                     self.api_keys,
+                ),
+                (
+                    rate_limit_service_pb2,
+                    rate_limit_service_pb2_grpc.add_RateLimitServiceServicer_to_server,
+                    self.rate_limits,
                 ),
                 (
                     user_service_pb2,

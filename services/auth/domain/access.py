@@ -34,12 +34,25 @@ class OrganizationsUnavailable(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimits:
+    """What an organization allows instead of the installation: requests a window, and its length."""
+
+    authenticated_limit: int | None = None
+    authenticated_seconds: int | None = None
+    sandbox_create_limit: int | None = None
+    sandbox_create_seconds: int | None = None
+    sandbox_lifecycle_limit: int | None = None
+    sandbox_lifecycle_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Membership:
-    """What a person is in an organization."""
+    """What a person is in an organization, and the limits that the organization has for itself."""
 
     organization_id: str
     owner: bool
     permissions: frozenset[str]
+    rate_limits: RateLimits | None = None
     service_account: bool = False
 
     @property

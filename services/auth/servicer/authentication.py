@@ -11,7 +11,13 @@ from chassis.grpc.caller import Identity
 from ratoon.auth.v1 import authentication_service_pb2 as pb
 from ratoon.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceServicer
 from services.auth.commands import api_keys
-from services.auth.convert import api_key_to_proto, caller_to_proto, unix, uses_from_proto
+from services.auth.convert import (
+    api_key_to_proto,
+    caller_to_proto,
+    rate_limits_to_proto,
+    unix,
+    uses_from_proto,
+)
 from services.auth.domain.access import Hints
 from services.auth.servicer.credentials import Credentials
 from services.auth.servicer.revocations import Revocations
@@ -41,6 +47,7 @@ class AuthenticationServicer(AuthenticationServiceServicer):
             token=token,
             expire_time=unix(expires),
             api_key=api_key_to_proto(found.key) if found.key else None,
+            rate_limits=rate_limits_to_proto(found.rate_limits) if found.rate_limits else None,
         )
 
     async def WatchRevocations(

@@ -12,6 +12,7 @@ from services.auth.domain.access import (
     Hints,
     Membership,
     OrganizationForbidden,
+    RateLimits,
     looks_like_jwt,
     permitted_to_key,
 )
@@ -36,6 +37,7 @@ class Established:
     caller: Caller
     key: ApiKey | None = None
     until: float | None = None
+    rate_limits: RateLimits | None = None
 
 
 class Credentials:
@@ -75,7 +77,8 @@ class Credentials:
             membership = await self._member(person, hints.for_key_of(key.organization_id))
         permitted = permitted_to_key(key.permissions, membership)
         caller = caller_of(person, membership, permitted, key, suffix_of(secret))
-        return Established(caller, key, ends.timestamp() if ends else None)
+        limits = membership.rate_limits if membership else None
+        return Established(caller, key, ends.timestamp() if ends else None, limits)
 
     async def _by_region(self, secret: str) -> Established:
         until = time.time() + _REGION_SECONDS
@@ -92,7 +95,9 @@ class Credentials:
         chosen = hints.chosen()
         membership = await self._member(person, chosen) if chosen else None
         held = membership.held if membership else frozenset()
-        return Established(caller_of(person, membership, held), None, claims.expires_at)
+        limits = membership.rate_limits if membership else None
+        caller = caller_of(person, membership, held)
+        return Established(caller, None, claims.expires_at, limits)
 
     async def _known(self, claims: Claims) -> Person:
         person = await queries.get(self._database.pool, claims.subject)

@@ -15,13 +15,18 @@ _ROLES = {
 
 
 def membership_to_proto(row: Any) -> service_pb.ResolveMembershipResponse:
-    organization, role, permissions, service_account = row
-    return service_pb.ResolveMembershipResponse(
+    organization, role, permissions, limits, service_account = row
+    answer = service_pb.ResolveMembershipResponse(
         organization_id=organization,
         role=_ROLES[role],
         permissions=permissions,
         service_account=service_account,
     )
+    if limits:
+        names = [field.name for field in service_pb.RateLimits.DESCRIPTOR.fields]
+        own = dict(zip(names, limits, strict=True))
+        answer.rate_limits.CopyFrom(service_pb.RateLimits(**own))
+    return answer
 
 
 def members_to_proto(organization_id: str, rows: list[Any]) -> list[pb.Member]:

@@ -25,12 +25,19 @@ CASE WHEN m.role = 'owner' THEN NULL ELSE (
     WHERE a.organization_id = m.organization_id AND a.user_id = m.user_id
 ) END
 """
+# The organization's own limits of requests, in the order of their fields; hardly any has some.
+_RATE_LIMITS = """
+nullif(ARRAY[o.authenticated_rate_limit, o.authenticated_rate_limit_ttl_seconds, o.sandbox_create_rate_limit,
+    o.sandbox_create_rate_limit_ttl_seconds, o.sandbox_lifecycle_rate_limit, o.sandbox_lifecycle_rate_limit_ttl_seconds],
+    array_fill(NULL::int, ARRAY[6]))
+"""
 _RESOLVE = f"""
-SELECT m.organization_id::text, m.role, {_PERMISSIONS}, m.service_account FROM members m
+SELECT m.organization_id::text, m.role, {_PERMISSIONS}, {_RATE_LIMITS}, m.service_account
+FROM members m JOIN organizations o ON o.id = m.organization_id
 WHERE m.user_id = $1 AND m.organization_id = $2
 """
 _RESOLVE_PERSONAL = f"""
-SELECT m.organization_id::text, m.role, {_PERMISSIONS}, m.service_account
+SELECT m.organization_id::text, m.role, {_PERMISSIONS}, {_RATE_LIMITS}, m.service_account
 FROM organizations o JOIN members m ON m.organization_id = o.id
 WHERE o.created_by = $1 AND o.personal AND m.user_id = $1
 """
@@ -46,7 +53,7 @@ WHERE m.organization_id = $1 ORDER BY m.created_at, m.user_id, r.id
 
 
 async def resolve(pool: Pool, user_id: str, organization_id: str) -> Any:
-    """Return (organization, role, permissions, service account) of a user; an empty organization means the personal one.
+    """Return (organization, role, permissions, limits of requests, service account) of a user; no organization: the personal one.
 
     Refused with NOT_A_MEMBER, whatever the cause.
     """

@@ -45,6 +45,7 @@ class World:
     orgs_server: OrgsServer
     keyring: Keyring
     channel: grpc.aio.Channel
+    target: str
     verifier: Verifier = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,7 +135,7 @@ async def start(
         await orgs.close()
         await database.close()
 
-    world = World(database, orgs_server, keyring, opened)
+    world = World(database, orgs_server, keyring, opened, target)
     stream = world.watch()
     await stream.read()
     running = asyncio.create_task(auth.run())

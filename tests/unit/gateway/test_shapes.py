@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from chassis.errors import Kind, Refusal
 from gateway.call import plain
 from gateway.errors import path_of, problem_of
-from gateway.limits import Windows
+from gateway.limits.windows import Windows
 from gateway.paths import SegmentConvertor, keep_slashes
 from gateway.schemas.base import iso
 from gateway.settings import Settings
@@ -108,7 +108,7 @@ def test_a_header_becomes_plain() -> None:
 
 
 def test_windows_forget_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.limits._SUBJECTS", 2)
+    monkeypatch.setattr("gateway.limits.windows.SUBJECTS", 2)
     windows = Windows(60)
     for subject in ("a", "b", "b", "c"):
         windows.hit(subject)
@@ -118,7 +118,7 @@ def test_windows_forget_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_window_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr("gateway.limits.time.monotonic", lambda: now)
+    monkeypatch.setattr("gateway.limits.windows.time.monotonic", lambda: now)
     windows = Windows(10)
     assert windows.hit("a") == (1, 10)
     now += 9.5

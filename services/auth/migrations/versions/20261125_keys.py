@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261125_keys"
-down_revision = "20261122_first"
+down_revision = "20261125_limits"
 branch_labels = None
 depends_on = None
 

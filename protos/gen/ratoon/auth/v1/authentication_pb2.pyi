@@ -129,3 +129,68 @@ class Revocation(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Revocation: _TypeAlias = Revocation  # noqa: Y015
+
+@_typing.final
+class RateLimits(_message.Message):
+    """What an organization allows instead of the installation: requests a window, and its length in seconds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHENTICATED_LIMIT_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_SECONDS_FIELD_NUMBER: _builtins.int
+    authenticated_limit: _builtins.int
+    """Requests with a valid credential."""
+    authenticated_seconds: _builtins.int
+    """See authenticated_limit."""
+    sandbox_create_limit: _builtins.int
+    """Sandboxes created."""
+    sandbox_create_seconds: _builtins.int
+    """See sandbox_create_limit."""
+    sandbox_lifecycle_limit: _builtins.int
+    """Sandboxes started, stopped, resized, recovered, archived, deleted."""
+    sandbox_lifecycle_seconds: _builtins.int
+    """See sandbox_lifecycle_limit."""
+    def __init__(
+        self,
+        *,
+        authenticated_limit: _builtins.int | None = ...,
+        authenticated_seconds: _builtins.int | None = ...,
+        sandbox_create_limit: _builtins.int | None = ...,
+        sandbox_create_seconds: _builtins.int | None = ...,
+        sandbox_lifecycle_limit: _builtins.int | None = ...,
+        sandbox_lifecycle_seconds: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_authenticated_limit", b"_authenticated_limit", "_authenticated_seconds", b"_authenticated_seconds", "_sandbox_create_limit", b"_sandbox_create_limit", "_sandbox_create_seconds", b"_sandbox_create_seconds", "_sandbox_lifecycle_limit", b"_sandbox_lifecycle_limit", "_sandbox_lifecycle_seconds", b"_sandbox_lifecycle_seconds", "authenticated_limit", b"authenticated_limit", "authenticated_seconds", b"authenticated_seconds", "sandbox_create_limit", b"sandbox_create_limit", "sandbox_create_seconds", b"sandbox_create_seconds", "sandbox_lifecycle_limit", b"sandbox_lifecycle_limit", "sandbox_lifecycle_seconds", b"sandbox_lifecycle_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authenticated_limit", b"_authenticated_limit", "_authenticated_seconds", b"_authenticated_seconds", "_sandbox_create_limit", b"_sandbox_create_limit", "_sandbox_create_seconds", b"_sandbox_create_seconds", "_sandbox_lifecycle_limit", b"_sandbox_lifecycle_limit", "_sandbox_lifecycle_seconds", b"_sandbox_lifecycle_seconds", "authenticated_limit", b"authenticated_limit", "authenticated_seconds", b"authenticated_seconds", "sandbox_create_limit", b"sandbox_create_limit", "sandbox_create_seconds", b"sandbox_create_seconds", "sandbox_lifecycle_limit", b"sandbox_lifecycle_limit", "sandbox_lifecycle_seconds", b"sandbox_lifecycle_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__authenticated_limit: _TypeAlias = _typing.Literal["authenticated_limit"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_limit: _TypeAlias = _typing.Literal["_authenticated_limit", b"_authenticated_limit"]  # noqa: Y015
+    _WhichOneofReturnType__authenticated_seconds: _TypeAlias = _typing.Literal["authenticated_seconds"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_seconds: _TypeAlias = _typing.Literal["_authenticated_seconds", b"_authenticated_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_limit: _TypeAlias = _typing.Literal["sandbox_create_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_limit: _TypeAlias = _typing.Literal["_sandbox_create_limit", b"_sandbox_create_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_seconds: _TypeAlias = _typing.Literal["sandbox_create_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_seconds: _TypeAlias = _typing.Literal["_sandbox_create_seconds", b"_sandbox_create_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_limit: _TypeAlias = _typing.Literal["sandbox_lifecycle_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_limit: _TypeAlias = _typing.Literal["_sandbox_lifecycle_limit", b"_sandbox_lifecycle_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_seconds: _TypeAlias = _typing.Literal["sandbox_lifecycle_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_seconds: _TypeAlias = _typing.Literal["_sandbox_lifecycle_seconds", b"_sandbox_lifecycle_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_limit) -> _WhichOneofReturnType__authenticated_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_seconds) -> _WhichOneofReturnType__authenticated_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_limit) -> _WhichOneofReturnType__sandbox_create_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_seconds) -> _WhichOneofReturnType__sandbox_create_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_limit) -> _WhichOneofReturnType__sandbox_lifecycle_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_seconds) -> _WhichOneofReturnType__sandbox_lifecycle_seconds | None: ...
+
+Global___RateLimits: _TypeAlias = RateLimits  # noqa: Y015

@@ -28,7 +28,7 @@ from ratoon.auth.v1 import api_key_pb2 as ratoon_dot_auth_dot_v1_dot_api__key__p
 from ratoon.auth.v1 import authentication_pb2 as ratoon_dot_auth_dot_v1_dot_authentication__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+ratoon/auth/v1/authentication_service.proto\x12\x0eratoon.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/auth/v1/api_key.proto\x1a#ratoon/auth/v1/authentication.proto\"g\n\x13\x41uthenticateRequest\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x1c\n\x14path_organization_id\x18\x02 \x01(\t\x12\x1e\n\x16header_organization_id\x18\x03 \x01(\t\"\xa7\x01\n\x14\x41uthenticateResponse\x12&\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.Caller\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07\x61pi_key\x18\x04 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\"\x19\n\x17WatchRevocationsRequest\"K\n\x18WatchRevocationsResponse\x12/\n\x0brevocations\x18\x01 \x03(\x0b\x32\x1a.ratoon.auth.v1.Revocation\"\xa0\x01\n\x16ReportApiKeyUseRequest\x12\x38\n\x04uses\x18\x01 \x03(\x0b\x32*.ratoon.auth.v1.ReportApiKeyUseRequest.Use\x1aL\n\x03Use\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x31\n\rlast_use_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x19\n\x17ReportApiKeyUseResponse2\x96\x03\n\x15\x41uthenticationService\x12n\n\x0c\x41uthenticate\x12#.ratoon.auth.v1.AuthenticateRequest\x1a$.ratoon.auth.v1.AuthenticateResponse\"\x13\x90\x02\x01\xaa\xbb\x18\x0c\x12\x01\x03\x42\x07gateway\x12\x93\x01\n\x10WatchRevocations\x12\'.ratoon.auth.v1.WatchRevocationsRequest\x1a(.ratoon.auth.v1.WatchRevocationsResponse\"*\x90\x02\x01\xaa\xbb\x18#\x12\x01\x03\x42\x07gatewayB\x04orgsB\tsnapshotsB\x04\x61uth0\x01\x12w\n\x0fReportApiKeyUse\x12&.ratoon.auth.v1.ReportApiKeyUseRequest\x1a\'.ratoon.auth.v1.ReportApiKeyUseResponse\"\x13\x90\x02\x02\xaa\xbb\x18\x0c\x12\x01\x03\x42\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+ratoon/auth/v1/authentication_service.proto\x12\x0eratoon.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/auth/v1/api_key.proto\x1a#ratoon/auth/v1/authentication.proto\"g\n\x13\x41uthenticateRequest\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x1c\n\x14path_organization_id\x18\x02 \x01(\t\x12\x1e\n\x16header_organization_id\x18\x03 \x01(\t\"\xd8\x01\n\x14\x41uthenticateResponse\x12&\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.Caller\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07\x61pi_key\x18\x04 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\x12/\n\x0brate_limits\x18\x05 \x01(\x0b\x32\x1a.ratoon.auth.v1.RateLimits\"\x19\n\x17WatchRevocationsRequest\"K\n\x18WatchRevocationsResponse\x12/\n\x0brevocations\x18\x01 \x03(\x0b\x32\x1a.ratoon.auth.v1.Revocation\"\xa0\x01\n\x16ReportApiKeyUseRequest\x12\x38\n\x04uses\x18\x01 \x03(\x0b\x32*.ratoon.auth.v1.ReportApiKeyUseRequest.Use\x1aL\n\x03Use\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x31\n\rlast_use_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x19\n\x17ReportApiKeyUseResponse2\x96\x03\n\x15\x41uthenticationService\x12n\n\x0c\x41uthenticate\x12#.ratoon.auth.v1.AuthenticateRequest\x1a$.ratoon.auth.v1.AuthenticateResponse\"\x13\x90\x02\x01\xaa\xbb\x18\x0c\x12\x01\x03\x42\x07gateway\x12\x93\x01\n\x10WatchRevocations\x12\'.ratoon.auth.v1.WatchRevocationsRequest\x1a(.ratoon.auth.v1.WatchRevocationsResponse\"*\x90\x02\x01\xaa\xbb\x18#\x12\x01\x03\x42\x07gatewayB\x04orgsB\tsnapshotsB\x04\x61uth0\x01\x12w\n\x0fReportApiKeyUse\x12&.ratoon.auth.v1.ReportApiKeyUseRequest\x1a\'.ratoon.auth.v1.ReportApiKeyUseResponse\"\x13\x90\x02\x02\xaa\xbb\x18\x0c\x12\x01\x03\x42\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,17 +44,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHENTICATEREQUEST']._serialized_start=194
   _globals['_AUTHENTICATEREQUEST']._serialized_end=297
   _globals['_AUTHENTICATERESPONSE']._serialized_start=300
-  _globals['_AUTHENTICATERESPONSE']._serialized_end=467
-  _globals['_WATCHREVOCATIONSREQUEST']._serialized_start=469
-  _globals['_WATCHREVOCATIONSREQUEST']._serialized_end=494
-  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_start=496
-  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_end=571
-  _globals['_REPORTAPIKEYUSEREQUEST']._serialized_start=574
-  _globals['_REPORTAPIKEYUSEREQUEST']._serialized_end=734
-  _globals['_REPORTAPIKEYUSEREQUEST_USE']._serialized_start=658
-  _globals['_REPORTAPIKEYUSEREQUEST_USE']._serialized_end=734
-  _globals['_REPORTAPIKEYUSERESPONSE']._serialized_start=736
-  _globals['_REPORTAPIKEYUSERESPONSE']._serialized_end=761
-  _globals['_AUTHENTICATIONSERVICE']._serialized_start=764
-  _globals['_AUTHENTICATIONSERVICE']._serialized_end=1170
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=516
+  _globals['_WATCHREVOCATIONSREQUEST']._serialized_start=518
+  _globals['_WATCHREVOCATIONSREQUEST']._serialized_end=543
+  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_start=545
+  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_end=620
+  _globals['_REPORTAPIKEYUSEREQUEST']._serialized_start=623
+  _globals['_REPORTAPIKEYUSEREQUEST']._serialized_end=783
+  _globals['_REPORTAPIKEYUSEREQUEST_USE']._serialized_start=707
+  _globals['_REPORTAPIKEYUSEREQUEST_USE']._serialized_end=783
+  _globals['_REPORTAPIKEYUSERESPONSE']._serialized_start=785
+  _globals['_REPORTAPIKEYUSERESPONSE']._serialized_end=810
+  _globals['_AUTHENTICATIONSERVICE']._serialized_start=813
+  _globals['_AUTHENTICATIONSERVICE']._serialized_end=1219
 # @@protoc_insertion_point(module_scope)

@@ -61,6 +61,7 @@ class AuthenticateResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """The caller again, as a compact JWS (EdDSA) to be sent along as metadata. At most 60 s old when it expires."""
     @_builtins.property
@@ -75,6 +76,10 @@ class AuthenticateResponse(_message.Message):
     def api_key(self) -> _api_key_pb2.ApiKey:
         """The key that was used, so that the gateway can answer for it. Unset without a key."""
 
+    @_builtins.property
+    def rate_limits(self) -> _authentication_pb2.RateLimits:
+        """The limits of requests that the caller's organization has for itself. Unset: the installation's."""
+
     def __init__(
         self,
         *,
@@ -82,10 +87,11 @@ class AuthenticateResponse(_message.Message):
         token: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         api_key: _api_key_pb2.ApiKey | None = ...,
+        rate_limits: _authentication_pb2.RateLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "caller", b"caller", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "caller", b"caller", "expire_time", b"expire_time", "rate_limits", b"rate_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "caller", b"caller", "expire_time", b"expire_time", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "caller", b"caller", "expire_time", b"expire_time", "rate_limits", b"rate_limits", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

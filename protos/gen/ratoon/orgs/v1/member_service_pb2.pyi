@@ -338,6 +338,7 @@ class ResolveMembershipResponse(_message.Message):
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
     SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization; answered because a request may leave it open."""
@@ -349,18 +350,88 @@ class ResolveMembershipResponse(_message.Message):
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Union of the assigned roles' permissions. Empty for an owner, who holds all."""
 
+    @_builtins.property
+    def rate_limits(self) -> Global___RateLimits:
+        """The limits of requests that the organization has for itself. Unset: none."""
+
     def __init__(
         self,
         *,
         organization_id: _builtins.str = ...,
         role: _access_pb2.OrganizationRole.ValueType = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
+        rate_limits: Global___RateLimits | None = ...,
         service_account: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate_limits", b"rate_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "permissions", b"permissions", "role", b"role", "service_account", b"service_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "permissions", b"permissions", "rate_limits", b"rate_limits", "role", b"role", "service_account", b"service_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveMembershipResponse: _TypeAlias = ResolveMembershipResponse  # noqa: Y015
+
+@_typing.final
+class RateLimits(_message.Message):
+    """What an organization allows instead of the installation; fields as in Limits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHENTICATED_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    authenticated_rate_limit: _builtins.int
+    """Requests a window."""
+    authenticated_rate_limit_ttl_seconds: _builtins.int
+    """Length of the window in seconds."""
+    sandbox_create_rate_limit: _builtins.int
+    """For creating sandboxes."""
+    sandbox_create_rate_limit_ttl_seconds: _builtins.int
+    """See sandbox_create_rate_limit."""
+    sandbox_lifecycle_rate_limit: _builtins.int
+    """For starting and stopping them."""
+    sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int
+    """See sandbox_lifecycle_rate_limit."""
+    def __init__(
+        self,
+        *,
+        authenticated_rate_limit: _builtins.int | None = ...,
+        authenticated_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        sandbox_create_rate_limit: _builtins.int | None = ...,
+        sandbox_create_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        sandbox_lifecycle_rate_limit: _builtins.int | None = ...,
+        sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__authenticated_rate_limit: _TypeAlias = _typing.Literal["authenticated_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_rate_limit: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["sandbox_create_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["_sandbox_create_rate_limit", b"_sandbox_create_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["sandbox_create_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_rate_limit: _TypeAlias = _typing.Literal["sandbox_lifecycle_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_rate_limit: _TypeAlias = _typing.Literal["_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit) -> _WhichOneofReturnType__authenticated_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit_ttl_seconds) -> _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_rate_limit) -> _WhichOneofReturnType__sandbox_create_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_rate_limit_ttl_seconds) -> _WhichOneofReturnType__sandbox_create_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_rate_limit) -> _WhichOneofReturnType__sandbox_lifecycle_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_rate_limit_ttl_seconds) -> _WhichOneofReturnType__sandbox_lifecycle_rate_limit_ttl_seconds | None: ...
+
+Global___RateLimits: _TypeAlias = RateLimits  # noqa: Y015

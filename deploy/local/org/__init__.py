@@ -1,0 +1,1 @@
+"""`ratoon org …`: organizations from the command line, by the REST API."""

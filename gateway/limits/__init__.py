@@ -1,0 +1,1 @@
+"""Limits by counting: requests of an organization or a user, failed authentications of an address."""
