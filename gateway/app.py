@@ -23,16 +23,20 @@ from gateway.openapi import document
 from gateway.paths import PREFIX
 from gateway.refusals import Refusals
 from gateway.routes import (
+    account_links,
+    admin_users,
     api_keys,
     audit,
     custom_regions,
     installation,
     invitations,
+    key_changes,
     members,
     organizations,
     own_invitations,
     regions,
     roles,
+    service_account_keys,
     snapshots,
     users,
 )
@@ -80,6 +84,7 @@ def application(version: str) -> FastAPI:
     for module in (
         snapshots,
         api_keys,
+        key_changes,
         # Before the organizations: `invitations` is no id of one.
         own_invitations,
         organizations,
@@ -90,6 +95,9 @@ def application(version: str) -> FastAPI:
         regions,
         custom_regions,
         audit,
+        service_account_keys,
+        account_links,
+        admin_users,
         installation,
     ):
         # As they are: including a router would wrap each of its routes once more.

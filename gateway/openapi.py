@@ -56,11 +56,15 @@ _CREATES = {
     "createServiceAccount",
     "createOrganizationInvitation",
     "createRegion",
+    "createServiceAccountApiKey",
 }
 _PAGED = {
     "listOrganizationRoles",
     "listOrganizationMembers",
     "listOrganizationInvitations",
+    "listApiKeys",
+    "listServiceAccountApiKeys",
+    "adminListUsers",
 }
 _CONDITIONAL = {
     "updateOrganizationRole",
@@ -69,6 +73,10 @@ _CONDITIONAL = {
     "deleteOrganizationMember",
     "updateOrganizationInvitation",
     "cancelOrganizationInvitation",
+    "updateApiKey",
+    "updateApiKeyForUser",
+    "rotateApiKey",
+    "rotateApiKeyForUser",
 }
 # Published with the header although nothing is chosen by it: a key says itself where it belongs.
 _HEADER_ANYWAY = {"getCurrentApiKey"}

@@ -38,13 +38,21 @@ NOT_SAID = {"buildInfo", "gpuType", "sandboxClass", "pylonEmailHash"} | {
     *("posthog", "pylonAppId", "billingApiUrl", "analyticsApiUrl", "sshGatewayCommand"),
     *("sshGatewayPublicKey", "buildSha", "ssoOidc", "forcedFeatureFlags", "stripePublishableKey"),
 }
-NOT_ASKED = {"gpuType", "sandboxClass"}
+NOT_ASKED = {"gpuType", "sandboxClass", "emailVerifiedSource"}
 # Our own, beside the published ones.
 ADDED = {
     "createServiceAccount",
     "getOrganizationMember",
     "getOrganizationRole",
     "resendOrganizationInvitation",
+    "adminDisableUser",
+    "adminEnableUser",
+    "createServiceAccountApiKey",
+    "listServiceAccountApiKeys",
+    "rotateApiKey",
+    "rotateApiKeyForUser",
+    "updateApiKey",
+    "updateApiKeyForUser",
 }
 # How lists are walked, changes made on condition, creates repeated: offered besides.
 HEADERS = {
@@ -52,6 +60,7 @@ HEADERS = {
     "header:If-Match",
     "header:X-Page-Size",
     "header:X-Page-Token",
+    "query:unusedForDays",
 }
 
 

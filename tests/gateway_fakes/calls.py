@@ -20,6 +20,7 @@ OWNER, VIEWER, KEY, READER, ACCOUNT, ADMIN_PROBE = (
     "dtn_" + "c" * 64,
     "probe-credential",
 )
+ADMIN = "dtn_" + "d" * 64
 ALL = (
     *("write:snapshots", "delete:snapshots", "manage:api_keys", "manage:members"),
     *("manage:roles", "write:regions", "delete:regions"),

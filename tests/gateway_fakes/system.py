@@ -44,7 +44,8 @@ from ratoon.snapshots.v1 import (
     snapshot_service_pb2_grpc,
 )
 from tests.gateway_fakes.audit import FakeAudit
-from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers
+from tests.gateway_fakes.auth import FakeAuth
+from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.people import FakePeople

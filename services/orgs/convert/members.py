@@ -22,9 +22,12 @@ def member_role_from_proto(role: access_pb2.OrganizationRole.ValueType) -> Membe
 
 
 def membership_to_proto(row: Any) -> service_pb.ResolveMembershipResponse:
-    organization, role, permissions, limits = row
+    organization, role, permissions, limits, service_account = row
     answer = service_pb.ResolveMembershipResponse(
-        organization_id=organization, role=ROLES[role], permissions=permissions
+        organization_id=organization,
+        role=ROLES[role],
+        permissions=permissions,
+        service_account=service_account,
     )
     if limits:
         names = [field.name for field in service_pb.RateLimits.DESCRIPTOR.fields]

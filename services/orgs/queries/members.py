@@ -35,12 +35,12 @@ nullif(ARRAY[o.authenticated_rate_limit, o.authenticated_rate_limit_ttl_seconds,
     array_fill(NULL::int, ARRAY[6]))
 """
 _RESOLVE = f"""
-SELECT m.organization_id::text, m.role, {_PERMISSIONS}, {_RATE_LIMITS}
+SELECT m.organization_id::text, m.role, {_PERMISSIONS}, {_RATE_LIMITS}, m.service_account
 FROM members m JOIN organizations o ON o.id = m.organization_id
 WHERE m.user_id = $1 AND m.organization_id = $2
 """
 _RESOLVE_PERSONAL = f"""
-SELECT m.organization_id::text, m.role, {_PERMISSIONS}, {_RATE_LIMITS}
+SELECT m.organization_id::text, m.role, {_PERMISSIONS}, {_RATE_LIMITS}, m.service_account
 FROM organizations o JOIN members m ON m.organization_id = o.id
 WHERE o.created_by = $1 AND o.personal AND m.user_id = $1
 """
@@ -70,7 +70,7 @@ WHERE m.organization_id = :organization_id AND m.user_id = :user_id ORDER BY r.i
 
 
 async def resolve(pool: Pool, user_id: str, organization_id: str) -> Any:
-    """Return (organization, role, permissions, limits of requests) of a user; an empty organization means the personal one.
+    """Return (organization, role, permissions, limits of requests, service account) of a user; no organization: the personal one.
 
     Refused with NOT_A_MEMBER, whatever the cause.
     """
