@@ -23,10 +23,12 @@ from ratoon.orgs.v1.member_service_pb2_grpc import add_MemberServiceServicer_to_
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from ratoon.orgs.v1.region_service_pb2_grpc import add_RegionServiceServicer_to_server
 from services.orgs.commands import regions
+from services.orgs.commands.suspensions import SUSPENSIONS
 from services.orgs.events import from_auth
 from services.orgs.servicer.members import MemberServicer
 from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
+from services.orgs.servicer.suspensions import end_suspensions
 from services.orgs.settings import DatabaseSettings, Settings
 
 _S = TypeVar("_S", bound=DatabaseSettings)
@@ -66,13 +68,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         metrics.expose(settings.metrics_listen)
         async with asyncio.TaskGroup() as group:
             background = [
-                group.create_task(wakeups.run((CHANNEL,))),
+                group.create_task(wakeups.run((CHANNEL, SUSPENSIONS))),
                 group.create_task(consumer.run(from_auth)),
                 # Nothing to drop at `stand`: what the verifier remembers, it would verify again.
                 group.create_task(
                     revocations.follow(auth, identity, verifier.revoke, stand=lambda: None)
                 ),
                 group.create_task(purge.every_hour(feed, database)),
+                group.create_task(end_suspensions(database.sessions, wakeups)),
             ]
             await build(database, verifier, wakeups, settings).serve(settings.listen, stop)
             for task in background:
@@ -85,7 +88,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 def build(database: Database, verifier: Verifier, wakeups: Wakeups, settings: Settings) -> Server:
     """Return the server with all services of this context."""
     server = Server("orgs", verifier)
-    organizations = OrganizationServicer(database, settings.defaults())
+    organizations = OrganizationServicer(database, settings.defaults(), settings.ring())
     server.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, organizations)
     server.add(member_service_pb2, add_MemberServiceServicer_to_server, MemberServicer(database))
     server.add(region_service_pb2, add_RegionServiceServicer_to_server, RegionServicer(database))

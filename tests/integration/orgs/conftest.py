@@ -19,6 +19,7 @@ from chassis.grpc.client import channel
 from chassis.grpc.status import error_info
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL
+from chassis.sealing import Keys
 from ratoon.orgs.v1 import member_service_pb2 as member_pb
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1 import region_service_pb2 as region_pb
@@ -192,6 +193,7 @@ async def a_house(
             "identity_file": str(keyring.folder / "identity-orgs.pem"),
             "trust_file": str(keyring.folder / "trust.json"),
             "auth_target": f"unix:{folder}/auth",
+            "encryption_keys": Keys("", {}).renewed().dump(),
             **settings,
         }
     )
