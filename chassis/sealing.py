@@ -66,7 +66,8 @@ class KeyRing:
 
     def __init__(self, path: Path | None = None, text: str = "") -> None:
         self._path, self._signature = path, (0, 0)
-        self.replaceable = path is not None
+        # What a platform gives, as a text or mounted for reading, only the platform replaces.
+        self.replaceable = path is not None and os.access(path.parent, os.W_OK)
         self._keys = parse(text) if path is None else self._load(path)
 
     def keys(self) -> Keys:

@@ -1,6 +1,7 @@
-"""`python -m services.orgs serve | migrate`; the only place where the objects of this context are built."""
+"""`python -m services.orgs serve | migrate | rotate-keys`; the only place where the objects of this context are built."""
 
 import asyncio
+import json
 import sys
 from typing import TypeVar
 
@@ -28,8 +29,9 @@ from services.orgs.events import from_auth
 from services.orgs.servicer.members import MemberServicer
 from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
+from services.orgs.servicer.rotation import RotationRunning, rotate
 from services.orgs.servicer.suspensions import end_suspensions
-from services.orgs.settings import DatabaseSettings, Settings
+from services.orgs.settings import DatabaseSettings, KeySettings, Settings
 
 _S = TypeVar("_S", bound=DatabaseSettings)
 
@@ -43,8 +45,12 @@ def main(arguments: list[str]) -> None:
         case ["migrate"]:
             logging.configure("orgs")
             migrate(read_settings(DatabaseSettings))
+        case ["rotate-keys"]:
+            logging.configure("orgs")
+            count = asyncio.run(rotate_keys(read_settings(KeySettings)))
+            print(json.dumps({"resealed": count}))
         case _:
-            sys.exit("usage: python -m services.orgs serve | migrate")
+            sys.exit("usage: python -m services.orgs serve | migrate | rotate-keys")
 
 
 def migrate(settings: DatabaseSettings) -> None:
@@ -52,6 +58,18 @@ def migrate(settings: DatabaseSettings) -> None:
     from chassis.migrations import upgrade
 
     upgrade("services.orgs", settings.database_url.get_secret_value())
+
+
+async def rotate_keys(settings: KeySettings) -> int:
+    """Replace the encryption key; return how many secrets are sealed anew."""
+    url = settings.database_url.get_secret_value()
+    database = await connect(url, application="orgs key rotation", sessions=1, hot=1)
+    try:
+        return await rotate(database, settings.ring())
+    except RotationRunning as running:
+        sys.exit(str(running))
+    finally:
+        await database.close()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

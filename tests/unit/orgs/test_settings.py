@@ -1,7 +1,10 @@
 """What an operator may set, and what is said about mistakes."""
 
+from pathlib import Path
+
 import pytest
 
+from chassis.sealing import Keys
 from services.orgs.__main__ import read_settings
 from services.orgs.domain import Limits, RegionTotals
 from services.orgs.settings import DatabaseSettings, Settings
@@ -12,6 +15,7 @@ _NEEDED = {
     "ORGS_IDENTITY_FILE": "/run/identity.pem",
     "ORGS_TRUST_FILE": "/run/trust.json",
     "ORGS_AUTH_TARGET": "unix:/run/auth",
+    "ORGS_ENCRYPTION_KEYS": Keys("", {}).renewed().dump(),
 }
 
 
@@ -96,3 +100,52 @@ def test_a_migration_needs_the_database_only(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(name)
     monkeypatch.setenv("ORGS_DATABASE_URL", "postgresql://x")
     assert read_settings(DatabaseSettings).database_url.get_secret_value() == "postgresql://x"
+
+
+def test_keys_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = Keys("", {}).renewed()
+    (tmp_path / "keys.json").write_text(keys.dump())
+    monkeypatch.delenv("ORGS_ENCRYPTION_KEYS")
+    monkeypatch.setenv("ORGS_ENCRYPTION_KEYS_FILE", str(tmp_path / "keys.json"))
+    assert read_settings(Settings).ring().keys() == keys
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"ORGS_ENCRYPTION_KEYS": ""}, "ORGS_ENCRYPTION_KEYS: "),
+        ({"ORGS_ENCRYPTION_KEYS": "changeme-hush"}, "ORGS_ENCRYPTION_KEYS: "),
+        (
+            {"ORGS_ENCRYPTION_KEYS": "", "ORGS_ENCRYPTION_KEYS_FILE": "/nowhere/keys.json"},
+            "ORGS_ENCRYPTION_KEYS_FILE: ",
+        ),
+        (
+            {"ORGS_ENCRYPTION_KEYS": "", "ORGS_ENCRYPTION_KEYS_FILE": "/dev/null"},
+            "ORGS_ENCRYPTION_KEYS_FILE: ",
+        ),
+    ],
+)
+def test_without_good_keys_nothing_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, str],
+    named: str,
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    said = capsys.readouterr().err
+    assert said.startswith(named)
+    assert said.count("\n") == 1
+    assert "hush" not in said
+
+
+def test_keys_in_both_places_are_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "keys.json").write_text(Keys("", {}).renewed().dump())
+    monkeypatch.setenv("ORGS_ENCRYPTION_KEYS_FILE", str(tmp_path / "keys.json"))
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    assert "either here or by ORGS_ENCRYPTION_KEYS_FILE" in capsys.readouterr().err
