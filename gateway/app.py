@@ -21,7 +21,17 @@ from gateway.fairness import Turns
 from gateway.limits import AuthenticatedLimit, FailedAuthLimit
 from gateway.openapi import document
 from gateway.paths import PREFIX
-from gateway.routes import api_keys, installation, organizations, regions, snapshots, users
+from gateway.routes import (
+    admin_organizations,
+    api_keys,
+    installation,
+    organization_settings,
+    organizations,
+    quotas,
+    regions,
+    snapshots,
+    users,
+)
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
 from gateway.uses import KeyUses
@@ -63,7 +73,17 @@ def application(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (snapshots, api_keys, organizations, users, regions, installation):
+    for module in (
+        snapshots,
+        api_keys,
+        organizations,
+        organization_settings,
+        quotas,
+        admin_organizations,
+        users,
+        regions,
+        installation,
+    ):
         # As they are: including a router would wrap each of its routes once more.
         app.router.routes += module.operations.routes
     described = document(app)

@@ -25,7 +25,31 @@ _IDEMPOTENCY = {
     "description": "The same key with the same request gets the first answer again for 24 hours",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
-_CREATES = {"createSnapshot", "createApiKey", "createOrganization"}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "Only if it is still as the ETag of an answer says; else 412",
+    "schema": {"type": "string", "pattern": r'^(\*|"\d{1,18}")$'},
+}
+_PAGE = [
+    {
+        "name": "X-Page-Size",
+        "in": "header",
+        "required": False,
+        "description": "At most so many; absent: all",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 1000},
+    },
+    {
+        "name": "X-Page-Token",
+        "in": "header",
+        "required": False,
+        "description": "What X-Next-Page-Token of the page before says",
+        "schema": {"type": "string"},
+    },
+]
+_CREATES = {"createSnapshot", "createApiKey", "createOrganization", "adminCreateOrganization"}
+_PAGED = {"listOrganizations"}
 # Published with the header although nothing is chosen by it: a key says itself where it belongs.
 _HEADER_ANYWAY = {"getCurrentApiKey"}
 _BEARER = {
@@ -73,3 +97,7 @@ def _complete(path: str, operation: dict[str, Any], rule: Rule) -> None:
         parameters.append(_ORGANIZATION)
     if operation["operationId"] in _CREATES:
         parameters.append(_IDEMPOTENCY)
+    if operation["operationId"] in _PAGED:
+        parameters.extend(_PAGE)
+    if "412" in operation["responses"]:
+        parameters.append(_IF_MATCH)

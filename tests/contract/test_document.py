@@ -29,7 +29,20 @@ NOT_SAID = {"buildInfo", "gpuType", "sandboxClass", "pylonEmailHash"} | {
     *("posthog", "pylonAppId", "billingApiUrl", "analyticsApiUrl", "sshGatewayCommand"),
     *("sshGatewayPublicKey", "buildSha", "ssoOidc", "forcedFeatureFlags", "stripePublishableKey"),
 }
-NOT_ASKED = {"gpuType", "sandboxClass"}
+NOT_ASKED = {"gpuType", "sandboxClass"} | {
+    *("allowedGpuTypes", "maxCpuPerGpu", "maxMemoryPerGpu", "maxDiskPerGpu"),
+    *("maxSandboxLifespan", "organizationId"),
+}
+# Published as demanded, and left out by everybody who sends it.
+LENIENT = {
+    *("updateOrganizationQuota", "updateOrganizationRegionQuota", "suspendOrganization"),
+    "adminUpdateOrganizationRegionQuota",
+}
+# Added here, to what is published.
+OURS = {"updateOrganization"}
+ADDED_HEADERS = {
+    f"header:{name}" for name in ("Idempotency-Key", "If-Match", "X-Page-Size", "X-Page-Token")
+}
 
 
 def _schema(said: dict[str, Any] | None) -> dict[str, Any]:
@@ -38,6 +51,8 @@ def _schema(said: dict[str, Any] | None) -> dict[str, Any]:
         return {"properties": {}}
     if "$ref" in said:
         return _schema(SERVED["components"]["schemas"][said["$ref"].rpartition("/")[2]])
+    if "anyOf" in said:
+        return _schema(said["anyOf"][0])
     return _schema(said["items"]) if said.get("type") == "array" else said
 
 
@@ -46,7 +61,7 @@ def _json(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_operation_served_is_a_published_one() -> None:
-    assert set(OPERATIONS) == set(FACTS)
+    assert set(OPERATIONS) - OURS == set(FACTS)
 
 
 @pytest.mark.parametrize("name", sorted(FACTS))
@@ -56,7 +71,7 @@ def test_it_is_where_it_is_published(name: str) -> None:
     assert method.upper() in published.methods(path)
     parameters = {f"{p['in']}:{p['name']}" for p in operation.get("parameters", [])}
     assert set(facts["parameters"]) <= parameters
-    assert parameters - set(facts["parameters"]) <= {"header:Idempotency-Key"}
+    assert parameters - set(facts["parameters"]) <= ADDED_HEADERS
 
 
 @pytest.mark.parametrize("name", sorted(FACTS))
@@ -74,7 +89,8 @@ def test_it_takes_what_is_published(name: str) -> None:
     facts, (_, _, operation) = FACTS[name], OPERATIONS[name]
     asked = _json(operation.get("requestBody", {}))
     assert set(facts["bodyFields"]) - set(asked["properties"]) <= NOT_ASKED
-    assert sorted(asked.get("required", [])) == (facts["bodyRequired"] or [])
+    demanded = [] if name in LENIENT else facts["bodyRequired"] or []
+    assert sorted(asked.get("required", [])) == demanded
 
 
 @pytest.mark.parametrize("name", sorted(FACTS))

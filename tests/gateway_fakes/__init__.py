@@ -3,8 +3,10 @@
 from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers, Known
 from tests.gateway_fakes.calls import (
     ACCOUNT,
+    ADMIN,
     ADMIN_PROBE,
     ALL,
+    COLLECTOR,
     KEY,
     ORG,
     OTHER,
@@ -22,8 +24,10 @@ from tests.gateway_fakes.system import Fakes
 
 __all__ = [
     "ACCOUNT",
+    "ADMIN",
     "ADMIN_PROBE",
     "ALL",
+    "COLLECTOR",
     "KEY",
     "ORG",
     "OTHER",

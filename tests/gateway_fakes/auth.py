@@ -26,8 +26,10 @@ from ratoon.auth.v1 import (
 )
 from tests.gateway_fakes.calls import (
     ACCOUNT,
+    ADMIN,
     ADMIN_PROBE,
     ALL,
+    COLLECTOR,
     KEY,
     ORG,
     OTHER,
@@ -49,6 +51,10 @@ _ROLES = {
     "": access_pb2.ORGANIZATION_ROLE_UNSPECIFIED,
     "member": access_pb2.ORGANIZATION_ROLE_MEMBER,
     "owner": access_pb2.ORGANIZATION_ROLE_OWNER,
+}
+_SYSTEM_ROLES = {
+    False: access_pb2.SYSTEM_ROLE_UNSPECIFIED,
+    True: access_pb2.SYSTEM_ROLE_ADMIN,
 }
 
 
@@ -81,7 +87,9 @@ def people() -> dict[str, Known]:
         KEY: Known(key(1, *ALL)),
         READER: Known(key(2)),
         ACCOUNT: Known(key(3, *ALL, "manage:organization", account_key=True), both),
+        ADMIN: Known(key(4, system_admin=True, account_key=True)),
         ADMIN_PROBE: Known(Caller(credential="service", service="health-check")),
+        COLLECTOR: Known(Caller(credential="service", service="otel-collector")),
     }
 
 
@@ -185,6 +193,7 @@ def _to_proto(caller: Caller) -> authentication_pb2.Caller:
         api_key_id=caller.api_key_id,
         account_key=caller.account_key,
         service=caller.service,
+        system_role=_SYSTEM_ROLES[caller.system_admin],
     )
 
 
