@@ -38,6 +38,20 @@ from gateway.schemas.organizations import Shown
 from gateway.uses import KeyUses
 from gateway.visit import SCOPE_KEY
 
+_MODULES = (
+    snapshots,
+    api_keys,
+    # Before the organizations: `invitations` is no id of one.
+    own_invitations,
+    organizations,
+    members,
+    roles,
+    invitations,
+    users,
+    regions,
+    installation,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
@@ -74,19 +88,7 @@ def application(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (
-        snapshots,
-        api_keys,
-        # Before the organizations: `invitations` is no id of one.
-        own_invitations,
-        organizations,
-        members,
-        roles,
-        invitations,
-        users,
-        regions,
-        installation,
-    ):
+    for module in _MODULES:
         # As they are: including a router would wrap each of its routes once more.
         app.router.routes += module.operations.routes
     described = document(app)
