@@ -48,6 +48,29 @@ from gateway.schemas.organizations import Shown
 from gateway.uses import KeyUses
 from gateway.visit import SCOPE_KEY
 
+_MODULES = (
+    snapshots,
+    api_keys,
+    key_changes,
+    # Before the organizations: `invitations` is no id of one.
+    own_invitations,
+    organizations,
+    organization_settings,
+    quotas,
+    admin_organizations,
+    members,
+    roles,
+    invitations,
+    users,
+    regions,
+    custom_regions,
+    audit,
+    service_account_keys,
+    account_links,
+    admin_users,
+    installation,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
@@ -84,28 +107,7 @@ def application(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (
-        snapshots,
-        api_keys,
-        key_changes,
-        # Before the organizations: `invitations` is no id of one.
-        own_invitations,
-        organizations,
-        organization_settings,
-        quotas,
-        admin_organizations,
-        members,
-        roles,
-        invitations,
-        users,
-        regions,
-        custom_regions,
-        audit,
-        service_account_keys,
-        account_links,
-        admin_users,
-        installation,
-    ):
+    for module in _MODULES:
         # As they are: including a router would wrap each of its routes once more.
         app.router.routes += module.operations.routes
     described = document(app)

@@ -1,6 +1,6 @@
 """Changes of invitations. Each holds the organization first, the invitation after it: in this order, always."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from chassis.revisions import check_revision
 from services.orgs.commands import mails
 from services.orgs.commands.audited import audited
 from services.orgs.commands.members import held_by_owner
-from services.orgs.domain import MemberRole, OrganizationForbidden, OrganizationPersonal
+from services.orgs.domain import OrganizationForbidden, OrganizationPersonal
 from services.orgs.domain.invitations import (
     MAIL_PAUSE,
     MOST_PENDING,
@@ -24,6 +24,7 @@ from services.orgs.domain.invitations import (
     InvitationNotFound,
     InvitationStatus,
     MailTooSoon,
+    Offer,
     address,
     check_open,
     expiry,
@@ -41,9 +42,7 @@ async def create(
     *,
     invited_by: str,
     email: str,
-    role: MemberRole,
-    role_ids: Sequence[str],
-    expires_at: datetime | None,
+    offer: Offer,
     by_mail: bool,
 ) -> UUID:
     """Invite an address; a mail goes out once the transaction is committed, if mails are sent at all."""
@@ -55,19 +54,18 @@ async def create(
         organization_id=organization.id,
         email=address(email),
         invited_by=invited_by,
-        role=role,
-        expires_at=expiry(expires_at, now),
+        role=offer.role,
+        expires_at=expiry(offer.expires_at, now),
         status=InvitationStatus.PENDING,
     )
-    offered = await role_queries.assignable(session, organization.id, role_ids)
+    role_ids = await role_queries.assignable(session, organization.id, offer.role_ids)
     await _check_room(session, organization.id, invitation.email, now)
     session.add(invitation)
     await session.flush()
-    await _offer(session, invitation.id, offered)
+    await _offer(session, invitation.id, role_ids)
     if by_mail:
         await mails.put(session, invitation.id)
-    body = {"email": invitation.email, "role": role, "assignedRoleIds": offered}
-    await _tell(session, invitation, "create", expiresAt=invitation.expires_at, **body)
+    await _tell(session, invitation, "create", **_body(invitation, role_ids))
     return invitation.id
 
 
@@ -76,26 +74,20 @@ async def change(
     organization_id: UUID | None,
     owner_id: str,
     invitation_id: UUID | None,
-    *,
-    role: MemberRole,
-    role_ids: Sequence[str],
-    expires_at: datetime | None,
+    offer: Offer,
     condition: Any,
 ) -> UUID:
     """Replace what an open invitation offers; no mail goes out."""
     invitation = await _open(session, organization_id, owner_id, invitation_id)
     check_revision(invitation.revision, condition)
-    if expires_at is not None:
-        invitation.expires_at = expiry(expires_at, datetime.now(UTC))
-    offered = await role_queries.assignable(session, invitation.organization_id, role_ids)
-    invitation.role = role
+    if offer.expires_at is not None:
+        invitation.expires_at = expiry(offer.expires_at, datetime.now(UTC))
+    role_ids = await role_queries.assignable(session, invitation.organization_id, offer.role_ids)
+    invitation.role = offer.role
     invitation.revision += 1
     await session.flush()
-    held = InvitationRole
-    await session.execute(delete_from(held).where(held.invitation_id == invitation.id))
-    await _offer(session, invitation.id, offered)
-    body = {"role": role, "assignedRoleIds": offered, "expiresAt": invitation.expires_at}
-    await _tell(session, invitation, "update", **body)
+    await _offer(session, invitation.id, role_ids)
+    await _tell(session, invitation, "update", **_body(invitation, role_ids))
     return invitation.id
 
 
@@ -184,8 +176,20 @@ async def _settle(session: AsyncSession, invitation: Invitation, status: Invitat
 
 
 async def _offer(session: AsyncSession, invitation_id: UUID, role_ids: Iterable[UUID]) -> None:
+    """Let an invitation offer these roles and no others."""
+    held = InvitationRole
+    await session.execute(delete_from(held).where(held.invitation_id == invitation_id))
     session.add_all(InvitationRole(invitation_id=invitation_id, role_id=r) for r in role_ids)
     await session.flush()
+
+
+def _body(invitation: Invitation, role_ids: Iterable[UUID]) -> dict[str, Any]:
+    return {
+        "email": invitation.email,
+        "role": invitation.role,
+        "assignedRoleIds": role_ids,
+        "expiresAt": invitation.expires_at,
+    }
 
 
 async def _tell(session: AsyncSession, invitation: Invitation, action: str, **body: Any) -> None:

@@ -73,27 +73,17 @@ async def update_access(
     if user_id == owner_id:
         raise OwnAccess
     member = await queries.find(session, organization.id, user_id)
-    if organization.personal and not member.service_account:
-        raise OrganizationPersonal("a personal organization has no members")
-    if member.service_account and role is MemberRole.OWNER:
-        raise ServiceAccountOwner
+    _check_fit(organization, member, role)
     check_revision(member.revision, condition)
     assigned = await role_queries.assignable(session, organization.id, role_ids)
     member.role = role
     member.revision += 1
     await session.flush()
-    held = MemberRoleAssignment
-    await session.execute(
-        delete_from(held).where(held.organization_id == organization.id, held.user_id == user_id)
-    )
     await _assign(session, organization.id, user_id, assigned)
-    body = {"role": role, "assignedRoleIds": assigned}
-    await announce(
-        session,
-        MembershipChanged(str(organization.id), user_id),
-        audited("update_access", "organization_user", user_id, **body),
-        organization_id=organization.id,
+    said = audited(
+        "update_access", "organization_user", user_id, role=role, assignedRoleIds=assigned
     )
+    await _tell_changed(session, organization.id, user_id, said)
 
 
 async def create_account(
@@ -113,23 +103,13 @@ async def create_account(
         raise ServiceAccountLimitReached(message, limit=str(MOST_ACCOUNTS))
     user_id = new_account_id()
     await people.note(session, Person(user_id, name, "", email_verified=False))
-    session.add(
-        Member(
-            organization_id=organization.id,
-            user_id=user_id,
-            role=MemberRole.MEMBER,
-            service_account=True,
-        )
-    )
+    account = Member(organization_id=organization.id, user_id=user_id, role=MemberRole.MEMBER)
+    account.service_account = True
+    session.add(account)
     await session.flush()
     await _assign(session, organization.id, user_id, assigned)
-    body = {"name": name, "assignedRoleIds": assigned}
-    await announce(
-        session,
-        MembershipChanged(str(organization.id), user_id),
-        audited("create", "organization_user", user_id, **body),
-        organization_id=organization.id,
-    )
+    said = audited("create", "organization_user", user_id, name=name, assignedRoleIds=assigned)
+    await _tell_changed(session, organization.id, user_id, said)
     return user_id
 
 
@@ -156,9 +136,29 @@ async def _end(session: AsyncSession, member: Member, said: Audited) -> None:
     await announce(session, ended, said, organization_id=organization_id)
 
 
+def _check_fit(organization: Organization, member: Member, role: MemberRole) -> None:
+    """Refuse what a member of its kind cannot be."""
+    if organization.personal and not member.service_account:
+        raise OrganizationPersonal("a personal organization has no members")
+    if member.service_account and role is MemberRole.OWNER:
+        raise ServiceAccountOwner
+
+
+async def _tell_changed(
+    session: AsyncSession, organization_id: UUID, user_id: str, said: Audited
+) -> None:
+    changed = MembershipChanged(str(organization_id), user_id)
+    await announce(session, changed, said, organization_id=organization_id)
+
+
 async def _assign(
     session: AsyncSession, organization_id: UUID, user_id: str, role_ids: Iterable[UUID]
 ) -> None:
+    """Let a member hold these roles and no others."""
+    held = MemberRoleAssignment
+    await session.execute(
+        delete_from(held).where(held.organization_id == organization_id, held.user_id == user_id)
+    )
     session.add_all(
         MemberRoleAssignment(organization_id=organization_id, user_id=user_id, role_id=role_id)
         for role_id in role_ids

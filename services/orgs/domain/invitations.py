@@ -2,11 +2,13 @@
 
 import re
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chassis.errors import Kind, Refusal
+from services.orgs.domain import MemberRole
 
 # How many invitations of one organization may be pending.
 MOST_PENDING = 1_000
@@ -29,6 +31,15 @@ class InvitationStatus(StrEnum):
     DECLINED = "declined"
     CANCELLED = "cancelled"
     LAPSED = "lapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an invitation offers, as it is asked for. No end: the usual one, or the one it has."""
+
+    role: MemberRole
+    role_ids: Sequence[str]
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from services.orgs.convert.invitations import invitations_to_proto, with_links
 from services.orgs.convert.invitations import position_of as place_of
 from services.orgs.convert.members import member_role_from_proto
 from services.orgs.domain import EmailNotVerified, uuid_of
-from services.orgs.domain.invitations import Delivery, folded
+from services.orgs.domain.invitations import Delivery, Offer, folded
 from services.orgs.queries import invitations as queries
 from services.orgs.queries.pages import moment
 from services.orgs.servicer.once import once
@@ -48,9 +48,7 @@ class InvitationServicer(InvitationServiceServicer):
                 caller.user_id,
                 invited_by=caller.email,
                 email=request.email,
-                role=member_role_from_proto(request.role),
-                role_ids=request.role_ids,
-                expires_at=_expiry(request),
+                offer=_offer(request),
                 by_mail=self._delivery.by_mail,
             )
             return pb.CreateInvitationResponse(invitation=await self._shown(session, made))
@@ -78,10 +76,8 @@ class InvitationServicer(InvitationServiceServicer):
                 uuid_of(request.organization_id),
                 current_caller.get().user_id,
                 uuid_of(request.invitation_id),
-                role=member_role_from_proto(request.role),
-                role_ids=request.role_ids,
-                expires_at=_expiry(request),
-                condition=request,
+                _offer(request),
+                request,
             )
             shown = await self._shown(session, changed)
         return pb.UpdateInvitationResponse(invitation=shown)
@@ -144,8 +140,9 @@ class InvitationServicer(InvitationServiceServicer):
         return with_links(found, self._delivery)[0]
 
 
-def _expiry(request: pb.CreateInvitationRequest | pb.UpdateInvitationRequest) -> Any:
-    return from_timestamp(request.expire_time) if request.HasField("expire_time") else None
+def _offer(request: pb.CreateInvitationRequest | pb.UpdateInvitationRequest) -> Offer:
+    until = from_timestamp(request.expire_time) if request.HasField("expire_time") else None
+    return Offer(member_role_from_proto(request.role), request.role_ids, until)
 
 
 def _after(token: str) -> tuple[Any, Any]:

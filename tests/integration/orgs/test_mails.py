@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chassis.listen import Wakeups
-from services.orgs.__main__ import mailers
+from services.orgs.__main__ import mailers, serve
 from services.orgs.commands import mails
 from services.orgs.mail.mailer import Mailer, back_off
 from services.orgs.mail.post import Post
@@ -296,6 +296,36 @@ async def test_a_mailer_outlives_a_database_that_goes_away(office: Office) -> No
             while await outcome(owner.invite("b@example.com")) == "UNAVAILABLE":
                 continue
         assert (await office.mailbox.next())["To"] == "b@example.com"
+
+
+async def test_the_server_sends_and_ends_in_order(office: Office, tmp_path: Path) -> None:
+    owner, stop = await an_owner(office.house), asyncio.Event()
+    told = {"listen": f"unix:{tmp_path}/served"}
+    serving = asyncio.create_task(serve(office.house.settings.model_copy(update=told), stop))
+    made = await owner.invite("a@example.com")
+    assert (await office.mailbox.next())["To"] == "a@example.com"
+    stop.set()
+    await asyncio.wait_for(serving, 15)
+    # What had begun was finished: nobody sends it once more.
+    assert await office.state(made.id) == (1, "", True, False)
+
+
+async def test_tls_is_begun_where_it_is_offered(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = await an_owner(office.house)
+    await office.mailbox.close()
+    office.mailbox.demand_tls(certificate := tmp_path / "mail.pem")
+    await office.mailbox.open()
+    async with office.open():
+        made = await owner.invite("a@example.com")
+        # Nobody vouches for the server yet.
+        await office.until(made.id, lambda s: s[1] != "")
+        assert office.mailbox.mails.empty()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        await office.mailbox.next()
+        assert await office.sent(made.id) > 1
+    assert office.mailbox.secured
 
 
 def test_it_is_tried_again_at_growing_intervals() -> None:
