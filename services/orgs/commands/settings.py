@@ -67,11 +67,12 @@ async def set_experimental(
     organization = await held_by(session, organization_id, owner)
     check_revision(organization.revision, request)
     organization.experimental_config = json.loads(config)
-    fields, said = ["experimentalConfig"], {"settings": sorted(organization.experimental_config)}
+    fields = ["experimentalConfig"]
+    said: dict[str, Any] = {"settings": sorted(organization.experimental_config)}
     if wanted is not None:
         await _store(session, organization, wanted, ring)
         fields.append("otelConfig")
-        said |= {"endpoint": [wanted.endpoint], "headers": organization.otel_header_names}
+        said |= {"endpoint": wanted.endpoint, "headers": organization.otel_header_names}
     await tell(session, organization, "update_experimental_config", *fields, **said)
 
 

@@ -41,9 +41,9 @@ class Suspension:
     def holds(self, now: float) -> bool:
         return self.until is None or now < self.until
 
-    def cleans_up(self) -> bool:
-        """Tell whether it lasts for so long."""
-        return self.holds(self.cleanup)
+    def cleans_up(self, now: float) -> bool:
+        """Tell whether it ends what is in use, now or later: it holds, and lasts for so long."""
+        return self.holds(max(now, self.cleanup))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Reviews:
             later = await self._forget(id_)
         else:
             suspension = limits.suspension
-            if suspension is not None and suspension.cleans_up():
+            if suspension is not None and suspension.cleans_up(review.now):
                 if suspension.cleanup > review.now:
                     later = datetime.fromtimestamp(suspension.cleanup, UTC)
                 else:

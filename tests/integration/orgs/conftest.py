@@ -157,6 +157,23 @@ class House:
             metadata=self.as_machine("snapshots"),
         )
 
+    def as_collector(self) -> Metadata:
+        """Return metadata of the collector, whom auth knows by its secret."""
+        return self.keyring.metadata(Caller(credential="service", service="otel-collector"))
+
+    def as_admin(self) -> Metadata:
+        """Return metadata of an administrator of the installation, who is in no organization."""
+        return self.as_user("root", system_admin=True, permissions=frozenset())
+
+    async def told(self, organization_id: str) -> tuple[list[str], dict[str, Any]]:
+        """Return which fields the last change was said to concern, and what of it is for the audit log."""
+        changed, audited = (await self.events(organization_id))[-2:]
+        assert (changed[0], audited[0]) == ("organization_changed", "audited")
+        assert audited[1]["target_type"] == "organization"
+        assert audited[1]["target_id"] == organization_id
+        said = msgspec.json.decode(audited[1]["metadata"] or "{}")
+        return changed[1]["fields"], {"action": audited[1]["action"], **said.get("body", {})}
+
     async def events(self, organization_id: str) -> list[tuple[str, dict[str, Any]]]:
         """Return what was announced of an organization, in the order it was written."""
         rows = await self.database.pool.fetch(
