@@ -121,9 +121,10 @@ def _particulars(text: str) -> dict[str, Any]:
     """Return what was given; what is no JSON object is kept as it is."""
     if not text:
         return {}
+    # No database takes a NUL, however it is written.
+    text = text.replace("\0", "\ufffd").replace(r"\u0000", r"\ufffd")
     try:
-        # No database takes a NUL, and nobody may hold the log back by one.
-        found = _decode(text.replace(r"\u0000", r"\ufffd"))
+        found = _decode(text)
     except (msgspec.DecodeError, RecursionError):
         found = text
     return found if isinstance(found, dict) else {"given": found}
