@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from deploy.local import people
 from deploy.local.failures import Failure
 from deploy.local.org import parser as organizations
 from deploy.local.ports import DEFAULT_PORT
@@ -130,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--name", default="", help="display name")
     add.add_argument("--admin", action="store_true", help="an administrator of the installation")
     add.set_defaults(act=_user_add)
+    people.add(user, common, _operator)
     organizations.add(commands, common)
     return top
 

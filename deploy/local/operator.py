@@ -75,10 +75,56 @@ async def _issue_key(call: Any, parsed: argparse.Namespace) -> dict[str, Any]:
     return {"name": answer.api_key.name, "secret": answer.secret}
 
 
+async def _list_users(call: Any, _: argparse.Namespace) -> dict[str, Any]:
+    from ratoon.auth.v1 import user_service_pb2 as pb
+
+    users, token = [], ""
+    while True:
+        answer = await call("ListUsers", pb.ListUsersRequest(page_size=1_000, page_token=token))
+        users += [_user(u) for u in answer.users]
+        token = answer.next_page_token
+        if not token:
+            return {"users": users}
+
+
+def _setting_disabled(
+    disabled: bool,
+) -> Callable[[Any, argparse.Namespace], Awaitable[dict[str, Any]]]:
+    async def act(call: Any, parsed: argparse.Namespace) -> dict[str, Any]:
+        from ratoon.auth.v1 import user_service_pb2 as pb
+
+        request = pb.SetUserDisabledRequest(
+            user_id=parsed.id, email=parsed.email, disabled=disabled
+        )
+        return {"user": _user((await call("SetUserDisabled", request)).user)}
+
+    return act
+
+
+def _user(said: Any) -> dict[str, Any]:
+    from ratoon.access.v1 import access_pb2
+
+    admin = said.system_role == access_pb2.SYSTEM_ROLE_ADMIN
+    disabled = said.disable_time.ToJsonString() if said.HasField("disable_time") else None
+    return {
+        "id": said.id,
+        "name": said.name,
+        "email": said.email,
+        "emailVerified": said.email_verified,
+        "role": "admin" if admin else "user",
+        "local": said.local,
+        "disabledAt": disabled,
+        "createdAt": said.create_time.ToJsonString(),
+    }
+
+
 _ACTS: dict[str, Callable[[Any, argparse.Namespace], Awaitable[dict[str, Any]]]] = {
     "ensure-admin": _ensure_admin,
     "add-user": _add_user,
     "issue-key": _issue_key,
+    "list-users": _list_users,
+    "disable-user": _setting_disabled(disabled=True),
+    "enable-user": _setting_disabled(disabled=False),
 }
 
 
@@ -121,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--target", required=True)
         command.add_argument("--identity", required=True)
         command.add_argument("--email", default="")
+        command.add_argument("--id", default="")
         command.add_argument("--name", default="")
         command.add_argument("--admin", action="store_true")
     return parser

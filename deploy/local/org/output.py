@@ -21,7 +21,7 @@ def as_json(value: Any) -> str:
 
 def as_table(command: Command, value: Any) -> str:
     if isinstance(value, list):
-        return _rows(command.columns, value)
+        return rows(command.columns, value)
     if isinstance(value, dict):
         names = [n for n in command.columns if n in value] if command.columns else list(value)
         return _object({name: value[name] for name in names})
@@ -32,7 +32,7 @@ def _object(value: dict[str, Any]) -> str:
     """Return a line for each field; lists of what has no name stand below, as tables of their own."""
     below = {name: part for name, part in value.items() if _is_table(part)}
     lines = _aligned([_title(n), _cell(part)] for n, part in value.items() if n not in below)
-    tables = (f"{_title(n)}:\n{_rows(list(part[0]), part)}" for n, part in below.items())
+    tables = (f"{_title(n)}:\n{rows(list(part[0]), part)}" for n, part in below.items())
     return "\n\n".join(text for text in (lines, *tables) if text)
 
 
@@ -44,13 +44,14 @@ def _is_table(value: Any) -> bool:
     )
 
 
-def _rows(columns: Sequence[str], items: list[Any]) -> str:
+def rows(columns: Sequence[str], items: list[Any]) -> str:
+    """Return a table of the items' fields of these names, with a head."""
     known = [item for item in items if isinstance(item, dict)]
     if len(known) < len(items):
         return "\n".join(_cell(item) for item in items)
     head = [_title(column) for column in columns]
-    rows = ([_short(_cell(item.get(column))) for column in columns] for item in known)
-    return _aligned([head, *rows])
+    below = ([_short(_cell(item.get(column))) for column in columns] for item in known)
+    return _aligned([head, *below])
 
 
 def _aligned(rows: Iterable[list[str]]) -> str:

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.grpc.caller import Caller
 from ratoon.auth.v1 import api_key_service_pb2 as pb
+from tests.fakes import MembershipChanged
 from tests.integration.auth.conftest import World, refusal
 from tests.integration.auth.test_revocations import watching
 
@@ -85,6 +86,28 @@ async def test_a_change_holds_at_the_next_request(world: World) -> None:
     cleared = await _update(world, me, "ci", clear_expire_time=True, organization_id=personal)
     assert not cleared.HasField("expire_time")
     assert (await _update(world, me, "ci", [], organization_id=personal)).revision == 5
+
+
+async def test_a_key_whose_holder_lost_a_permission_stays_and_may_less(world: World) -> None:
+    added, _ = await world.add_user()
+    user = added.user.id
+    organization = world.orgs.organization("boss", **{user: ("write:snapshots", "read:limits")})
+    me = world.person(user, organization, "member", {"write:snapshots", "read:limits"})
+    listed = ["write:snapshots", "read:limits"]
+    made = await world.create_key(me, organization, permissions=listed)
+    before = await world.authenticate(made.secret)
+    assert set(before.caller.permissions) == set(listed)
+    async with watching(world) as watcher:
+        # A role is edited: orgs tells it of every member who holds it.
+        world.orgs.members[user, organization] = ("member", ("read:limits",))
+        await world.orgs.announce(MembershipChanged(organization, user))
+        await watcher.until(("", user, organization))
+        assert watcher.refuses(before.token)
+    now = await world.authenticate(made.secret)
+    assert list(now.caller.permissions) == ["read:limits"]
+    assert list(now.api_key.permissions) == listed
+    world.orgs.members[user, organization] = ("member", tuple(listed))
+    assert set((await world.authenticate(made.secret)).caller.permissions) == set(listed)
 
 
 async def test_what_is_added_must_be_held_and_what_is_there_may_stay(world: World) -> None:

@@ -138,6 +138,22 @@ def test_keys_and_people(running: Installation) -> None:
     assert "is a user already" in known.stderr
 
 
+def test_people_are_listed_disabled_and_enabled(running: Installation) -> None:
+    listed = json.loads(running.run("user", "list", "--format", "json").stdout)
+    assert [u["email"] for u in listed] == ["ada@example.com", "bob@example.com"]
+    assert (listed[0]["role"], listed[0]["local"], listed[0]["disabledAt"]) == ("user", True, None)
+    table = running.run("user", "list", "--format", "table").stdout.splitlines()
+    assert table[0].startswith("id")
+    assert "bob@example.com" in table[2]
+    gone = running.run("user", "disable", "ada@example.com", "--format", "json")
+    assert (gone.returncode, json.loads(gone.stdout)["disabledAt"] is not None) == (0, True)
+    back = running.run("user", "enable", "--id", "auth0|ada", "--format", "table")
+    assert (back.returncode, back.stdout) == (0, "auth0|ada is enabled\n")
+    unknown = running.run("user", "disable", "nobody@example.com")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "there is no such user" in unknown.stderr
+
+
 def test_logs_are_shown_together_and_one_by_one(running: Installation) -> None:
     assert "ready to accept connections" in running.run("logs", "postgres").stdout
     assert "==> " in running.run("logs").stdout

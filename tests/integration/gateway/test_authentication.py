@@ -9,6 +9,7 @@ import pytest
 
 from chassis.grpc import revocations
 from chassis.grpc.caller import CallerInvalid, Verifier
+from gateway import uses
 from gateway.app import Gateway
 from tests.gateway_fakes import KEY, ORG, USER, Fakes, Known
 from tests.integration.gateway.conftest import Served, client_of
@@ -171,6 +172,26 @@ async def test_use_of_keys_is_reported_once_a_batch(fakes: Fakes, served: Served
     await served[0].uses.report()
     assert list(fakes.auth.uses) == [KEY_ID]
     assert fakes.auth.calls.names().count("ReportApiKeyUse") == 1
+
+
+async def test_use_is_reported_by_itself_in_time(
+    fakes: Fakes, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is said of a key's last use is at most ten seconds old.
+    assert uses._EVERY_SECONDS <= 8
+    monkeypatch.setattr(uses, "_EVERY_SECONDS", 0.01)
+    running = asyncio.create_task(served[0].uses.run())
+    fakes.auth.calls.refusals["ReportApiKeyUse"] = RuntimeError("broken")
+    async with client_of(served[1], KEY) as client:
+        await client.get("/api-keys/current")
+        await fakes.auth.calls.until(lambda calls: calls.names().count("ReportApiKeyUse") >= 2)
+        fakes.auth.calls.refusals.clear()
+        await fakes.auth.calls.until(lambda _: KEY_ID in fakes.auth.uses)
+        first = fakes.auth.uses[KEY_ID].ToNanoseconds()
+        await client.get("/api-keys/current")
+        await fakes.auth.calls.until(lambda _: fakes.auth.uses[KEY_ID].ToNanoseconds() > first)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_use_that_could_not_be_reported_is_kept(fakes: Fakes, served: Served) -> None:

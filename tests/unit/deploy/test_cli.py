@@ -40,6 +40,9 @@ def test_variables_stand_in_for_options(monkeypatch: pytest.MonkeyPatch) -> None
         ["up", "--port", "-1"],
         ["key"],
         ["user", "add"],
+        ["user", "disable"],
+        ["user", "disable", "a@b.c", "--id", "x"],
+        ["user", "list", "--format", "yaml"],
         ["status", "auth"],
     ],
 )
@@ -51,7 +54,15 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["down"], ["status"], ["status", "--json"], ["key", "new"], ["user", "add", "a@b.c"]],
+    [
+        ["down"],
+        ["status"],
+        ["status", "--json"],
+        ["key", "new"],
+        ["user", "add", "a@b.c"],
+        ["user", "list"],
+        ["user", "enable", "--id", "x"],
+    ],
 )
 def test_what_needs_a_running_system_says_so(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
