@@ -1,11 +1,11 @@
-"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull: figures with their targets."""
+"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | audit: figures with their targets."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 
-from bench import creates, flood, memory, orgs, pull, requests, revocation, scale
+from bench import audit, creates, flood, memory, orgs, pull, requests, revocation, scale
 from bench.table import Figure, render, write
 
 _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
@@ -17,6 +17,7 @@ _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
     "revocation": lambda _: revocation.measure(),
     "memory": lambda o: memory.measure(o.seconds),
     "pull": lambda o: pull.measure(o.runs),
+    "audit": lambda o: audit.measure(o.records),
 }
 
 
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="counted runs, after one to warm up")
     parser.add_argument("--requests", type=int, default=3000, help="requests a run")
     parser.add_argument("--snapshots", type=int, default=1_000_000, help="rows of the large table")
+    parser.add_argument("--records", type=int, default=1_000_000, help="lines of the audit log")
     parser.add_argument(
         "--seconds", type=float, default=600, help="mixed load for the memory figure"
     )

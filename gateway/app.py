@@ -21,12 +21,22 @@ from gateway.fairness import Turns
 from gateway.limits.limits import Limits
 from gateway.openapi import document
 from gateway.paths import PREFIX
+from gateway.refusals import Refusals
 from gateway.routes import (
+    account_links,
+    admin_users,
     api_keys,
+    audit,
     custom_regions,
     installation,
+    invitations,
+    key_changes,
+    members,
     organizations,
+    own_invitations,
     regions,
+    roles,
+    service_account_keys,
     snapshots,
     users,
 )
@@ -44,6 +54,7 @@ class Gateway:
     identity: Identity
     authenticator: Authenticator
     uses: KeyUses
+    refusals: Refusals
     peers: Peers
     lists: Turns
     shown: Shown
@@ -73,10 +84,20 @@ def application(version: str) -> FastAPI:
     for module in (
         snapshots,
         api_keys,
+        key_changes,
+        # Before the organizations: `invitations` is no id of one.
+        own_invitations,
         organizations,
+        members,
+        roles,
+        invitations,
         users,
         regions,
         custom_regions,
+        audit,
+        service_account_keys,
+        account_links,
+        admin_users,
         installation,
     ):
         # As they are: including a router would wrap each of its routes once more.

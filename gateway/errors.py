@@ -47,7 +47,9 @@ _CODES = {400: "REQUEST_INVALID", 500: "INTERNAL", 503: "UNAVAILABLE", 504: "DEA
 _MESSAGE_LIMIT = 2_000
 _PATH_LIMIT = 2_000
 # What the published operations take in a query. Anything else is not repeated: it may be a secret gone astray.
-_QUERY = frozenset({"page", "limit", "name", "sort", "order", "sourceSandboxId", "follow"})
+_QUERY = frozenset(
+    {"page", "limit", "name", "sort", "order", "sourceSandboxId", "follow", "unusedForDays"}
+)
 
 
 class ErrorBody(msgspec.Struct, rename="camel"):

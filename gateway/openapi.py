@@ -25,7 +25,59 @@ _IDEMPOTENCY = {
     "description": "The same key with the same request gets the first answer again for 24 hours",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
-_CREATES = {"createSnapshot", "createApiKey", "createOrganization", "createRegion"}
+_PAGE = (
+    {
+        "name": "X-Page-Size",
+        "in": "header",
+        "required": False,
+        "description": "How many items to answer at a time; by default all",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 1000},
+    },
+    {
+        "name": "X-Page-Token",
+        "in": "header",
+        "required": False,
+        "description": "Where to go on: what X-Next-Page-Token of the page before said",
+        "schema": {"type": "string"},
+    },
+)
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "Only if it is still what this ETag was answered with",
+    "schema": {"type": "string", "pattern": '^(\\*|"[0-9]{1,18}"|[0-9]{1,18})$'},
+}
+_CREATES = {
+    "createSnapshot",
+    "createApiKey",
+    "createOrganization",
+    "createOrganizationRole",
+    "createServiceAccount",
+    "createOrganizationInvitation",
+    "createRegion",
+    "createServiceAccountApiKey",
+}
+_PAGED = {
+    "listOrganizationRoles",
+    "listOrganizationMembers",
+    "listOrganizationInvitations",
+    "listApiKeys",
+    "listServiceAccountApiKeys",
+    "adminListUsers",
+}
+_CONDITIONAL = {
+    "updateOrganizationRole",
+    "deleteOrganizationRole",
+    "updateAccessForOrganizationMember",
+    "deleteOrganizationMember",
+    "updateOrganizationInvitation",
+    "cancelOrganizationInvitation",
+    "updateApiKey",
+    "updateApiKeyForUser",
+    "rotateApiKey",
+    "rotateApiKeyForUser",
+}
 # Published with the header although nothing is chosen by it: a key says itself where it belongs.
 _HEADER_ANYWAY = {"getCurrentApiKey"}
 _BEARER = {
@@ -73,3 +125,7 @@ def _complete(path: str, operation: dict[str, Any], rule: Rule) -> None:
         parameters.append(_ORGANIZATION)
     if operation["operationId"] in _CREATES:
         parameters.append(_IDEMPOTENCY)
+    if operation["operationId"] in _PAGED:
+        parameters += _PAGE
+    if operation["operationId"] in _CONDITIONAL:
+        parameters.append(_IF_MATCH)

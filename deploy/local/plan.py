@@ -16,7 +16,7 @@ from deploy.local.state import Home, socket_path
 
 METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
 # The other contexts that a context calls.
-_PEERS = {"auth": ("orgs",), "orgs": ("auth",), "snapshots": ("orgs", "auth")}
+_PEERS = {"auth": ("orgs",), "orgs": ("auth", "snapshots"), "snapshots": ("orgs", "auth")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,7 @@ def _context_environment(site: Site, context: str) -> dict[str, str]:
     environment = {
         # The operator may have the store elsewhere; where the processes meet is the launcher's affair.
         **({"SNAPSHOTS_STORE_PATH": str(site.home.store)} if context == "snapshots" else {}),
+        **({"DASHBOARD_URL": _front(site)} if context == "orgs" else {}),
         **_based_on(for_room(context, site.environ)),
         f"{prefix}_LISTEN": site.target(context),
         f"{prefix}_METRICS_LISTEN": f"{LOOPBACK}:{site.metrics[context]}",
@@ -178,6 +179,11 @@ def _context_environment(site: Site, context: str) -> dict[str, str]:
         password = site.secrets[context].password
         environment[f"{prefix}_DATABASE_URL"] = site.cluster.url(context, context, password)
     return environment
+
+
+def _front(site: Site) -> str:
+    """Return where people reach the installation, unless the operator says where its pages are."""
+    return site.environ.get("GATEWAY_PUBLIC_URL") or f"http://{LOOPBACK}:{site.port}"
 
 
 def _based_on(given: dict[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""/organizations: REST in front of OrganizationService and MemberService."""
+"""/organizations: REST in front of OrganizationService."""
 
 from fastapi import Response
 
@@ -10,11 +10,8 @@ from gateway.schemas.errors import errors
 from gateway.schemas.organizations import (
     CreateOrganization,
     Organization,
-    OrganizationUser,
     UpdateOrganizationDefaultRegion,
-    member_from_proto,
 )
-from ratoon.orgs.v1 import member_service_pb2
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 
 operations = router("/organizations", "organizations")
@@ -123,22 +120,3 @@ async def leave_organization(call: Call, organizationId: Segment) -> Response:
     request = pb.LeaveOrganizationRequest(organization_id=call.caller.organization_id)
     await call.rpc(call.services.organizations.LeaveOrganization, request)
     return Response(status_code=204)
-
-
-@operations.get(
-    "/{organizationId:segment}/users",
-    operation_id="listOrganizationMembers",
-    summary="List the members of an organization",
-    response_model=list[OrganizationUser],
-    responses=errors(),
-)
-@guarded("orgs.MemberService/ListMembers")
-async def list_organization_members(
-    call: Call,
-    organizationId: Segment,
-) -> list[OrganizationUser]:
-    organization_id = call.caller.organization_id
-    async with call.visit.gateway.lists.of(organization_id):
-        request = member_service_pb2.ListMembersRequest(organization_id=organization_id)
-        answer = await call.rpc(call.services.members.ListMembers, request)
-    return [member_from_proto(m) for m in answer.members]

@@ -1,14 +1,12 @@
-"""Shapes of organizations and their members."""
+"""Shapes of organizations."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from google.protobuf.message import Message
 from pydantic import Field
 
 from gateway.schemas.base import Answer, Asked, Text, iso
-from ratoon.access.v1 import access_pb2
-from ratoon.orgs.v1 import member_pb2, role_pb2
 from ratoon.orgs.v1 import organization_pb2 as pb
 
 _DATE = {"format": "date-time"}
@@ -60,27 +58,6 @@ class Organization(Answer):
     sso_enabled: bool
     scim_enabled: bool
     default_queue_timeout: int | None
-
-
-class OrganizationRole(Answer):
-    id: str
-    name: str
-    description: str
-    permissions: list[str]
-    is_global: bool
-    created_at: Annotated[str, Field(json_schema_extra=_DATE)]
-    updated_at: Annotated[str, Field(json_schema_extra=_DATE)]
-
-
-class OrganizationUser(Answer):
-    user_id: str
-    organization_id: str
-    name: str
-    email: str
-    role: Literal["owner", "member"]
-    assigned_roles: list[OrganizationRole]
-    created_at: Annotated[str, Field(json_schema_extra=_DATE)]
-    updated_at: Annotated[str, Field(json_schema_extra=_DATE)]
 
 
 class Encoded(msgspec.Struct, rename="camel"):
@@ -168,29 +145,3 @@ class Shown:
 
 def _set(limits: Message, field: str) -> int | None:
     return getattr(limits, field) if limits.HasField(field) else None
-
-
-def member_from_proto(said: member_pb2.Member) -> OrganizationUser:
-    owner = said.role == access_pb2.ORGANIZATION_ROLE_OWNER
-    return OrganizationUser(
-        user_id=said.user_id,
-        organization_id=said.organization_id,
-        name=said.name,
-        email=said.email,
-        role="owner" if owner else "member",
-        assigned_roles=[role_from_proto(role) for role in said.roles],
-        created_at=iso(said.create_time),
-        updated_at=iso(said.update_time),
-    )
-
-
-def role_from_proto(said: role_pb2.Role) -> OrganizationRole:
-    return OrganizationRole(
-        id=said.id,
-        name=said.name,
-        description=said.description,
-        permissions=list(said.permissions),
-        is_global=said.is_global,
-        created_at=iso(said.create_time),
-        updated_at=iso(said.update_time),
-    )

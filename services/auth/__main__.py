@@ -41,6 +41,7 @@ from services.auth.domain.people import Issuer
 from services.auth.peers import SERVICES, Organizations
 from services.auth.servicer.api_keys import ApiKeyServicer
 from services.auth.servicer.authentication import AuthenticationServicer
+from services.auth.servicer.creation import Creation
 from services.auth.servicer.credentials import Credentials
 from services.auth.servicer.limits import RateLimitServicer, forget_ended
 from services.auth.servicer.revocations import Revocations
@@ -87,7 +88,11 @@ class Auth:
         server.add(
             api_key_service_pb2,
             add_ApiKeyServiceServicer_to_server,
-            ApiKeyServicer(self._database, self._verifier, repeatable),
+            ApiKeyServicer(
+                self._database,
+                self._verifier,
+                Creation(self._database, self._verifier, repeatable, self._organizations),
+            ),
         )
         server.add(
             user_service_pb2,
@@ -148,7 +153,8 @@ def _issuer(settings: Settings) -> tuple[Issuer | None, list[Coroutine[Any, Any,
     from services.auth.oidc.keys import Keys
 
     keys = Keys(settings.oidc_issuer_base_url)
-    return OidcIssuer(keys, settings.oidc_audience), [keys.run()]
+    leeway = settings.oidc_leeway_seconds
+    return OidcIssuer(keys, settings.oidc_audience, leeway), [keys.run()]
 
 
 def _migrate() -> None:

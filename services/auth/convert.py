@@ -13,8 +13,9 @@ from ratoon.access.v1 import access_pb2
 from ratoon.auth.v1 import api_key_pb2, authentication_pb2, authentication_service_pb2, user_pb2
 from services.auth.domain.access import Membership, RateLimits, is_uuid
 from services.auth.domain.api_keys import ApiKey, ExpiryPast
+from services.auth.domain.grants import Giver
 from services.auth.domain.people import Person
-from services.auth.queries import Revoked
+from services.auth.queries.revocations import Revoked
 
 _CREDENTIALS = {
     "api_key": access_pb2.CREDENTIAL_KIND_API_KEY,
@@ -41,6 +42,8 @@ def api_key_to_proto(key: ApiKey) -> api_key_pb2.ApiKey:
         last_use_time=to_timestamp(key.last_used_at),
         expire_time=to_timestamp(key.expires_at),
         system_admin=key.system_admin,
+        previous_expire_time=to_timestamp(key.previous_expires_at),
+        revision=key.revision,
     )
 
 
@@ -53,6 +56,9 @@ def person_to_proto(person: Person) -> user_pb2.User:
         email=person.email,
         email_verified=person.email_verified,
         system_role=_system_role(person.system_admin),
+        disable_time=to_timestamp(person.disabled_at),
+        local=person.local,
+        public_key=person.public_key or "",
     )
 
 
@@ -82,9 +88,13 @@ def caller_of(
     person: Person,
     membership: Membership | None,
     permissions: frozenset[str],
-    key: ApiKey | None,
+    key: ApiKey | None = None,
+    suffix: str = "",
 ) -> Caller:
-    """Return the caller that a key, or without one the person's own token, establishes."""
+    """Return the caller that a key, or without one the person's own token, establishes.
+
+    `suffix` is that of the secret which was shown: while a rotated key has two, the log tells which one is in use.
+    """
     return Caller(
         credential="api_key" if key else "oidc",
         user_id=person.id,
@@ -95,10 +105,15 @@ def caller_of(
         permissions=permissions,
         system_admin=person.system_admin and (key is None or key.system_admin),
         api_key_prefix=key.prefix if key else "",
-        api_key_suffix=key.suffix if key else "",
+        api_key_suffix=suffix,
         api_key_id=key.id if key else "",
         account_key=key is not None and key.organization_id is None,
     )
+
+
+def giver_of(caller: Caller) -> Giver:
+    key_id = caller.api_key_id if caller.credential == "api_key" else ""
+    return Giver(caller.permissions, key_id)
 
 
 def expiry_from_proto(stamp: Timestamp) -> datetime:

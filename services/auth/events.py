@@ -7,7 +7,7 @@ from chassis.origin import Origin, current_origin
 from ratoon.events.v1 import event_pb2
 from services.auth.commands import revocation
 from services.auth.domain.access import is_uuid
-from services.auth.queries import Revoked
+from services.auth.queries.revocations import Revoked
 
 
 def revoked_by(event: event_pb2.Event) -> Revoked | None:

@@ -7,13 +7,22 @@ import grpc
 from chassis.grpc.caller import Identity
 from chassis.grpc.status import error_info
 from ratoon.access.v1 import access_pb2
-from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2
+from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2, region_service_pb2
 from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
+from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
 from services.auth.domain.access import Membership, OrganizationsUnavailable, RateLimits
+from services.auth.domain.machines import REGION_PROXY, REGION_SSH_GATEWAY
 from services.auth.domain.people import Person
 
-SERVICES = (member_service_pb2, organization_service_pb2)
+SERVICES = (member_service_pb2, organization_service_pb2, region_service_pb2)
+# The registry of a region has a secret too, but calls nobody.
+_MACHINES = {
+    region_service_pb2.REGION_CREDENTIAL_KIND_PROXY: REGION_PROXY,
+    region_service_pb2.REGION_CREDENTIAL_KIND_SSH_GATEWAY: REGION_SSH_GATEWAY,
+}
+# Strangers ask for this: it may not keep them waiting as long as a member would wait.
+_REGION_SECONDS = 2.0
 
 
 class Organizations:
@@ -22,6 +31,7 @@ class Organizations:
     def __init__(self, channel: grpc.aio.Channel, identity: Identity) -> None:
         self._members = MemberServiceStub(channel)
         self._organizations = OrganizationServiceStub(channel)
+        self._regions = RegionServiceStub(channel)
         self._identity = identity
 
     async def membership(self, user_id: str, organization_id: str) -> Membership | None:
@@ -39,26 +49,45 @@ class Organizations:
             raise _away(refused) from refused
         return _membership(answer)
 
-    async def ensure_personal(self, person: Person) -> None:
-        """See to it that the person has a personal organization and orgs knows whether the address is verified."""
+    async def region_machine(self, digest: bytes) -> str | None:
+        """Return the name of the region's machine with the secret of that digest; None: there is none."""
+        request = region_service_pb2.ResolveRegionCredentialRequest(digest=digest)
+        try:
+            answer = await self._regions.ResolveRegionCredential(
+                request, metadata=self._identity.metadata(), timeout=_REGION_SECONDS
+            )
+        except grpc.aio.AioRpcError as refused:
+            if error_info(refused).reason == "REGION_CREDENTIAL_UNKNOWN":
+                return None
+            raise _away(refused) from refused
+        return _MACHINES.get(answer.kind)
+
+    async def ensure_personal(self, person: Person, region_id: str = "") -> str:
+        """See to it that the person has a personal organization and orgs knows whether the address is verified.
+
+        Return its id; if it is made, it begins with the region.
+        """
         request = organization_service_pb2.EnsurePersonalOrganizationRequest(
             user_id=person.id,
             name=person.name,
             email=person.email,
             email_verified=person.email_verified,
+            default_region_id=region_id,
         )
         try:
-            await self._organizations.EnsurePersonalOrganization(
+            answer = await self._organizations.EnsurePersonalOrganization(
                 request, metadata=self._identity.metadata()
             )
         except grpc.aio.AioRpcError as refused:
             raise _away(refused) from refused
+        return str(answer.organization_id)
 
 
 def _membership(answer: Any) -> Membership:
     owner = answer.role == access_pb2.ORGANIZATION_ROLE_OWNER
     limits = _limits(answer.rate_limits) if answer.HasField("rate_limits") else None
-    return Membership(answer.organization_id, owner, frozenset(answer.permissions), limits)
+    permissions, account = frozenset(answer.permissions), answer.service_account
+    return Membership(answer.organization_id, owner, permissions, limits, account)
 
 
 def _limits(own: member_service_pb2.RateLimits) -> RateLimits:

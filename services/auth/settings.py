@@ -40,6 +40,10 @@ class Settings(DatabaseSettings):
     oidc_issuer_base_url: str = Field("", validation_alias=_published("ISSUER_BASE_URL"))
     oidc_client_id: str = Field("", validation_alias=_published("CLIENT_ID"))
     oidc_audience: str = Field("", validation_alias=_published("AUDIENCE"))
+    # By how much the issuer's clock and ours may differ.
+    oidc_leeway_seconds: float = Field(
+        0, ge=0, le=60, allow_inf_nan=False, validation_alias=_published("LEEWAY_SECONDS")
+    )
 
     @property
     def has_issuer(self) -> bool:

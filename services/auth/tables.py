@@ -28,6 +28,7 @@ class Base(DeclarativeBase):
         str: Text,
         bytes: LargeBinary,
         datetime: DateTime(timezone=True),
+        int: BigInteger,
         list[str]: ARRAY(Text),
         SystemRole: text_enum(SystemRole),
     }
@@ -44,10 +45,19 @@ class UserRow(Base):
     local: Mapped[bool]
     settled: Mapped[bool] = mapped_column(default=False)
     claims_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    public_key: Mapped[str | None]
+    service_account: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
+        Index(
+            "ix_users_created_at_id",
+            "created_at",
+            "id",
+            postgresql_where=text("NOT service_account"),
+        ),
         Index(
             "uq_users_local_email",
             text("lower(email)"),
@@ -73,6 +83,9 @@ class ApiKeyRow(Base):
     system_admin: Mapped[bool]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
+    previous_secret: Mapped[bytes | None] = mapped_column(unique=True)
+    previous_expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (

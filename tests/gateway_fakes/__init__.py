@@ -1,8 +1,9 @@
 """The services behind the gateway, made up, in process."""
 
-from tests.gateway_fakes.auth import FakeApiKeys, FakeAuth, FakeUsers, Known
+from tests.gateway_fakes.auth import FakeAuth, Known
 from tests.gateway_fakes.calls import (
     ACCOUNT,
+    ADMIN,
     ADMIN_PROBE,
     ALL,
     KEY,
@@ -16,12 +17,15 @@ from tests.gateway_fakes.calls import (
     VIEWER,
     Calls,
 )
+from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.orgs import FakeOrganizations, an_organization
+from tests.gateway_fakes.people import FakePeople, a_member, a_role, an_invitation
 from tests.gateway_fakes.snapshots import FakeSnapshots, NameTaken, QuotaExceeded, a_snapshot
 from tests.gateway_fakes.system import Fakes
 
 __all__ = [
     "ACCOUNT",
+    "ADMIN",
     "ADMIN_PROBE",
     "ALL",
     "KEY",
@@ -37,12 +41,16 @@ __all__ = [
     "FakeApiKeys",
     "FakeAuth",
     "FakeOrganizations",
+    "FakePeople",
     "FakeSnapshots",
     "FakeUsers",
     "Fakes",
     "Known",
     "NameTaken",
     "QuotaExceeded",
+    "a_member",
+    "a_role",
     "a_snapshot",
+    "an_invitation",
     "an_organization",
 ]

@@ -11,21 +11,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.grpc.access import CredentialMissing, OrganizationForbidden
 from chassis.grpc.caller import Caller
-from chassis.grpc.interceptors import current_caller
 from ratoon.access.v1 import access_pb2
 from ratoon.auth.v1 import (
     api_key_pb2,
-    api_key_service_pb2,
-    api_key_service_pb2_grpc,
     authentication_pb2,
     authentication_service_pb2,
     authentication_service_pb2_grpc,
-    user_pb2,
-    user_service_pb2,
-    user_service_pb2_grpc,
 )
 from tests.gateway_fakes.calls import (
     ACCOUNT,
+    ADMIN,
     ADMIN_PROBE,
     ALL,
     KEY,
@@ -49,6 +44,10 @@ _ROLES = {
     "": access_pb2.ORGANIZATION_ROLE_UNSPECIFIED,
     "member": access_pb2.ORGANIZATION_ROLE_MEMBER,
     "owner": access_pb2.ORGANIZATION_ROLE_OWNER,
+}
+_SYSTEM_ROLES = {
+    False: access_pb2.SYSTEM_ROLE_UNSPECIFIED,
+    True: access_pb2.SYSTEM_ROLE_ADMIN,
 }
 
 
@@ -80,7 +79,10 @@ def people() -> dict[str, Known]:
         VIEWER: Known(Caller(credential="oidc", user_id="vera"), {ORG: "member"}),
         KEY: Known(key(1, *ALL)),
         READER: Known(key(2)),
-        ACCOUNT: Known(key(3, *ALL, "manage:organization", account_key=True), both),
+        ACCOUNT: Known(
+            key(3, *ALL, "manage:organization", "read:audit_logs", account_key=True), both
+        ),
+        ADMIN: Known(key(4, *ALL, account_key=True, system_admin=True), both),
         ADMIN_PROBE: Known(Caller(credential="service", service="health-check")),
     }
 
@@ -183,6 +185,7 @@ def _to_proto(caller: Caller) -> authentication_pb2.Caller:
         user_id=caller.user_id,
         organization_id=caller.organization_id,
         organization_role=_ROLES[caller.organization_role],
+        system_role=_SYSTEM_ROLES[caller.system_admin],
         permissions=sorted(caller.permissions),
         api_key_prefix=caller.api_key_prefix,
         api_key_suffix=caller.api_key_suffix,
@@ -202,54 +205,5 @@ def a_key(caller: Caller, name: str = "ci") -> api_key_pb2.ApiKey:
         permissions=sorted(caller.permissions),
         prefix="dtn",
         suffix="abc",
+        revision=3,
     )
-
-
-class FakeApiKeys(api_key_service_pb2_grpc.ApiKeyServiceServicer):
-    def __init__(self) -> None:
-        self.calls = Calls()
-
-    async def CreateApiKey(
-        self, request: api_key_service_pb2.CreateApiKeyRequest, context: Any
-    ) -> api_key_service_pb2.CreateApiKeyResponse:
-        await self.calls.heard("CreateApiKey", request, context)
-        key = a_key(current_caller.get(), request.name)
-        del key.permissions[:]
-        key.permissions.extend(request.permissions)
-        if request.HasField("expire_time"):
-            key.expire_time.CopyFrom(request.expire_time)
-        return api_key_service_pb2.CreateApiKeyResponse(api_key=key, secret="dtn_" + "f" * 64)
-
-    async def ListApiKeys(
-        self, request: api_key_service_pb2.ListApiKeysRequest, context: Any
-    ) -> api_key_service_pb2.ListApiKeysResponse:
-        await self.calls.heard("ListApiKeys", request, context)
-        keys = [a_key(current_caller.get(), name) for name in ("ci", "laptop")]
-        keys[1].last_use_time.CopyFrom(STAMP)
-        return api_key_service_pb2.ListApiKeysResponse(api_keys=keys)
-
-    async def GetApiKey(
-        self, request: api_key_service_pb2.GetApiKeyRequest, context: Any
-    ) -> api_key_service_pb2.GetApiKeyResponse:
-        await self.calls.heard("GetApiKey", request, context)
-        key = a_key(current_caller.get(), request.name)
-        return api_key_service_pb2.GetApiKeyResponse(api_key=key)
-
-    async def DeleteApiKey(
-        self, request: api_key_service_pb2.DeleteApiKeyRequest, context: Any
-    ) -> api_key_service_pb2.DeleteApiKeyResponse:
-        await self.calls.heard("DeleteApiKey", request, context)
-        return api_key_service_pb2.DeleteApiKeyResponse()
-
-
-class FakeUsers(user_service_pb2_grpc.UserServiceServicer):
-    def __init__(self) -> None:
-        self.calls = Calls()
-
-    async def GetCurrentUser(
-        self, request: user_service_pb2.GetCurrentUserRequest, context: Any
-    ) -> user_service_pb2.GetCurrentUserResponse:
-        await self.calls.heard("GetCurrentUser", request, context)
-        user = user_pb2.User(id=current_caller.get().user_id, create_time=STAMP, name="Ada")
-        user.email, user.email_verified = "ada@example.com", True
-        return user_service_pb2.GetCurrentUserResponse(user=user)

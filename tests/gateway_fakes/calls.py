@@ -20,9 +20,10 @@ OWNER, VIEWER, KEY, READER, ACCOUNT, ADMIN_PROBE = (
     "dtn_" + "c" * 64,
     "probe-credential",
 )
+ADMIN = "dtn_" + "d" * 64
 ALL = (
     *("write:snapshots", "delete:snapshots", "manage:api_keys", "manage:members"),
-    *("write:regions", "delete:regions"),
+    *("manage:roles", "write:regions", "delete:regions"),
 )
 
 

@@ -3,15 +3,10 @@
 from typing import Any
 from uuid import uuid4
 
-from ratoon.access.v1 import access_pb2
 from ratoon.orgs.v1 import (
-    member_pb2,
-    member_service_pb2,
-    member_service_pb2_grpc,
     organization_pb2,
     organization_service_pb2,
     organization_service_pb2_grpc,
-    role_pb2,
 )
 from tests.gateway_fakes.calls import ORG, OTHER, STAMP, USER, Calls
 
@@ -37,7 +32,6 @@ def an_organization(id_: str = ORG, **more: Any) -> organization_pb2.Organizatio
 
 class FakeOrganizations(
     organization_service_pb2_grpc.OrganizationServiceServicer,
-    member_service_pb2_grpc.MemberServiceServicer,
 ):
     def __init__(self) -> None:
         self.calls = Calls()
@@ -81,19 +75,3 @@ class FakeOrganizations(
     ) -> organization_service_pb2.LeaveOrganizationResponse:
         await self.calls.heard("LeaveOrganization", request, context)
         return organization_service_pb2.LeaveOrganizationResponse()
-
-    async def ListMembers(
-        self, request: member_service_pb2.ListMembersRequest, context: Any
-    ) -> member_service_pb2.ListMembersResponse:
-        await self.calls.heard("ListMembers", request, context)
-        role = role_pb2.Role(id="r", create_time=STAMP, update_time=STAMP, name="Developer")
-        role.permissions.append("write:sandboxes")
-        member = member_pb2.Member(
-            organization_id=request.organization_id,
-            create_time=STAMP,
-            update_time=STAMP,
-            user_id=USER,
-            role=access_pb2.ORGANIZATION_ROLE_OWNER,
-            roles=[role],
-        )
-        return member_service_pb2.ListMembersResponse(members=[member])

@@ -8,14 +8,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import announce
-from services.auth.domain.events import UserChanged
-from services.auth.domain.people import Claims, Person, SystemRole, synced
+from services.auth.domain.events import Audited, UserChanged
+from services.auth.domain.people import NEVER, Claims, Person, SystemRole, synced
 from services.auth.tables import UserRow
 
 
 async def log_in(session: AsyncSession, claims: Claims) -> Person:
     """Return the person of the claims, made or brought up to date; many at once make one."""
-    row = await _insert(
+    row = await take_in(
         session,
         id=claims.subject,
         name=claims.name,
@@ -28,7 +28,7 @@ async def log_in(session: AsyncSession, claims: Claims) -> Person:
     found = (
         await session.scalars(select(UserRow).where(UserRow.id == claims.subject).with_for_update())
     ).one()
-    person = _person(found)
+    person = person_of(found)
     now = person if person.local else synced(person, claims)
     if now is not person:
         found.name, found.email, found.email_verified = now.name, now.email, now.email_verified
@@ -43,8 +43,7 @@ async def add_local(
     session: AsyncSession, *, id_: str, name: str, email: str, role: SystemRole
 ) -> Person | None:
     """Make a verified user; None if the id or the address is known."""
-    claims_at = await session.scalar(select(func.now()))
-    return await _insert(
+    made = await take_in(
         session,
         id=id_,
         name=name,
@@ -52,8 +51,27 @@ async def add_local(
         email_verified=True,
         system_role=role,
         local=True,
-        claims_at=claims_at,
+        claims_at=await session.scalar(select(func.now())),
     )
+    if made is not None:
+        await announce(session, audited_creation(made))
+    return made
+
+
+async def add_account(session: AsyncSession, id_: str) -> None:
+    """Make the row of a service account, so that keys can be held by it; whoever it is, orgs knows."""
+    row = insert(UserRow).values(
+        id=id_,
+        name="",
+        email="",
+        email_verified=False,
+        system_role=SystemRole.USER,
+        local=False,
+        settled=True,
+        claims_at=NEVER,
+        service_account=True,
+    )
+    await session.execute(row.on_conflict_do_nothing())
 
 
 async def settle(session: AsyncSession, person: Person) -> bool:
@@ -71,29 +89,34 @@ async def settle(session: AsyncSession, person: Person) -> bool:
     return done.first() is not None
 
 
-async def _insert(
+async def take_in(
     session: AsyncSession,
     *,
-    claims_at: datetime | None,
+    claims_at: datetime | None = NEVER,
     local: bool = False,
     system_role: SystemRole = SystemRole.USER,
     **values: object,
 ) -> Person | None:
+    """Make a user whom orgs has not heard of yet; None if the id or, of those made here, the address is known."""
     given = {**values, "claims_at": claims_at, "local": local, "system_role": system_role}
     statement = insert(UserRow).values(**given, settled=False).on_conflict_do_nothing()
     row = (await session.scalars(statement.returning(UserRow))).one_or_none()
     if row is None:
         return None
-    person = _person(row)
+    person = person_of(row)
     await announce(session, _changed(person))
     return person
+
+
+def audited_creation(person: Person) -> Audited:
+    return Audited("create", "user", person.id)
 
 
 def _changed(person: Person) -> UserChanged:
     return UserChanged(person.id, person.name, person.email, person.email_verified)
 
 
-def _person(row: UserRow) -> Person:
+def person_of(row: UserRow) -> Person:
     return Person(
         id=row.id,
         name=row.name,
@@ -105,4 +128,7 @@ def _person(row: UserRow) -> Person:
         local=row.local,
         settled=row.settled,
         claims_at=row.claims_at,
+        disabled_at=row.disabled_at,
+        public_key=row.public_key,
+        service_account=row.service_account,
     )

@@ -7,7 +7,8 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.origin import current_origin
-from chassis.outbox import CHANNEL
+from chassis.outbox import CHANNEL, announce
+from services.auth.domain.events import CallerRevoked
 
 REVOKED = "revoked"
 # Keys that were being made while the membership ended are its keys, too. Nobody is invited again within that time.
@@ -44,6 +45,21 @@ _OF_MEMBER = text(
     )
 )
 _OF_ORGANIZATION = text(_deletion("organization_id = CAST(:organization_id AS uuid)"))
+
+
+_WAKE = text(f"SELECT pg_notify('{REVOKED}', '')")
+
+
+async def revoke(
+    session: AsyncSession,
+    *,
+    api_key_id: str = "",
+    user_id: str = "",
+    of_organization: object = None,
+) -> None:
+    """Say, when the transaction commits, that whoever was established by the key or as the user has to be anew."""
+    await announce(session, CallerRevoked(api_key_id, user_id), organization_id=of_organization)
+    await session.execute(_WAKE)
 
 
 async def delete_named(

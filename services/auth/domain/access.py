@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chassis.errors import Kind, Refusal
-from chassis.permissions import ALL
+from chassis.permissions import ALL, READ_SCOPES
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _JWT = re.compile(r"eyJ[\w-]*\.eyJ[\w-]*\.[\w-]*", re.ASCII)
@@ -53,10 +53,12 @@ class Membership:
     owner: bool
     permissions: frozenset[str]
     rate_limits: RateLimits | None = None
+    service_account: bool = False
 
     @property
     def held(self) -> frozenset[str]:
-        return ALL if self.owner else self.permissions
+        """Return what the member may do; whoever is one may read what the read scopes name."""
+        return ALL if self.owner else self.permissions | READ_SCOPES
 
 
 @dataclass(frozen=True, slots=True)

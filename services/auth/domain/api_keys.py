@@ -1,15 +1,15 @@
 """API keys: what they may be called, what they may do, for how long."""
 
 import hashlib
-from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chassis.errors import Kind, Refusal
-from chassis.permissions import ALL, canonical
 from services.auth.domain.display import displayable
 
 _SHOWN = 3
+_LONGEST_OVERLAP = timedelta(days=30)
+_MOST_UNUSED_DAYS = 36_500
 # Paths of the published API that a key's name would be hidden behind.
 _UNREACHABLE = frozenset({"current", ".", ".."})
 
@@ -20,14 +20,6 @@ class NameInvalid(Refusal):
 
 class NameTaken(Refusal):
     kind, reason = Kind.ALREADY_EXISTS, "API_KEY_NAME_TAKEN"
-
-
-class PermissionUnknown(Refusal):
-    kind, reason = Kind.INVALID_ARGUMENT, "API_KEY_PERMISSION_UNKNOWN"
-
-
-class PermissionsNotHeld(Refusal):
-    kind, reason = Kind.PERMISSION_DENIED, "PERMISSIONS_NOT_HELD"
 
 
 class ExpiryPast(Refusal):
@@ -42,13 +34,28 @@ class NotKeyHolder(Refusal):
     kind, reason = Kind.PERMISSION_DENIED, "NOT_KEY_HOLDER"
 
 
+class ServiceAccountNotFound(Refusal):
+    kind, reason = Kind.NOT_FOUND, "SERVICE_ACCOUNT_NOT_FOUND"
+
+
+class OverlapInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "OVERLAP_INVALID"
+
+
+class UnusedDaysInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "UNUSED_DAYS_INVALID"
+
+
 class TooManyUses(Refusal):
     kind, reason = Kind.INVALID_ARGUMENT, "TOO_MANY_USES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key without its secret. An account key has no organization."""
+    """A key without its secret. An account key has no organization.
+
+    `previous_expires_at` is until when the secret before the last rotation works on; None: it does not.
+    """
 
     id: str
     organization_id: str | None
@@ -61,6 +68,8 @@ class ApiKey:
     system_admin: bool = False
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+    previous_expires_at: datetime | None = None
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,19 +106,23 @@ def fit_name(name: str) -> str:
     return name
 
 
-def fit_permissions(asked: Iterable[str], held: Set[str]) -> tuple[str, ...]:
-    """Return the permissions under today's names, each once, if they exist and whoever asks holds them."""
-    permissions = tuple(dict.fromkeys(canonical(p) for p in asked))
-    if unknown := [p for p in permissions if p not in ALL]:
-        shown = ascii(unknown[0][:64])
-        raise PermissionUnknown(f"there is no permission {shown}", permission=shown)
-    if missing := ", ".join(p for p in permissions if p not in held):
-        raise PermissionsNotHeld(f"not held by the caller: {missing}", permissions=missing)
-    return permissions
-
-
 def fit_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
     """Return the expiry if it lies ahead."""
     if expires_at is not None and expires_at <= now:
         raise ExpiryPast("the expiry must lie in the future")
     return expires_at
+
+
+def fit_overlap(seconds: int) -> timedelta:
+    """Return for how long the secret before a rotation works on."""
+    most = int(_LONGEST_OVERLAP.total_seconds())
+    if not 0 <= seconds <= most:
+        raise OverlapInvalid(f"an overlap has 0 to {most} seconds", most=str(most))
+    return timedelta(seconds=seconds)
+
+
+def fit_unused_days(days: int) -> int:
+    if not 0 <= days <= _MOST_UNUSED_DAYS:
+        most = str(_MOST_UNUSED_DAYS)
+        raise UnusedDaysInvalid(f"unused for 0 to {most} days", most=most)
+    return days

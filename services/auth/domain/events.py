@@ -12,6 +12,25 @@ class UserChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerRevoked:
+    """Something that was cached about callers holds no longer; all that is set must match."""
+
+    api_key_id: str = ""
+    user_id: str = ""
+    organization_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What belongs into the audit log and no other event says; `metadata` is JSON, secrets left out."""
+
+    action: str
+    target_type: str = ""
+    target_id: str = ""
+    metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKeyCreated:
     api_key_id: str
     user_id: str

@@ -5,6 +5,8 @@ import hmac
 from collections.abc import Mapping
 
 NAMES = frozenset({"health-check", "otel-collector", "proxy", "ssh-gateway"})
+# Machines of customers' regions, whose secrets orgs knows.
+REGION_PROXY, REGION_SSH_GATEWAY = "region-proxy", "region-ssh-gateway"
 _SHORTEST = 32
 _LEAST_VARIETY = 10
 # What shipped configurations and tutorials hold. None of it appears in a random secret.

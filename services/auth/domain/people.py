@@ -13,7 +13,9 @@ from services.auth.domain.display import has_control, tidy
 
 ADMIN_ID = "ratoon-admin"
 UNKNOWN = "Unknown"
-_EPOCH = datetime.fromtimestamp(0, UTC)
+# How orgs names its service accounts.
+SERVICE_ACCOUNT_PREFIX = "service-account-"
+NEVER = datetime.fromtimestamp(0, UTC)
 _EMAIL = re.compile(r"[^\s@<>()\",;:\\]{1,64}@[^\s@<>()\",;:\\]{1,253}")
 _LONGEST_ID, _LONGEST_EMAIL = 255, 254
 
@@ -41,7 +43,10 @@ class SystemRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A user. `settled`: orgs was told, and has the personal organization. `local`: made here, not by an issuer."""
+    """A user. `settled`: orgs was told, and has the personal organization. `local`: made here, not by an issuer.
+
+    A service account has a row only so that keys can be held by it; nobody is behind it.
+    """
 
     id: str
     name: str
@@ -52,7 +57,10 @@ class Person:
     system_role: SystemRole = SystemRole.USER
     local: bool = False
     settled: bool = False
-    claims_at: datetime = _EPOCH
+    claims_at: datetime = NEVER
+    disabled_at: datetime | None = None
+    public_key: str | None = None
+    service_account: bool = False
 
     @property
     def system_admin(self) -> bool:
@@ -67,7 +75,7 @@ class Claims:
     name: str = UNKNOWN
     email: str | None = None
     email_verified: bool | None = None
-    issued_at: datetime = _EPOCH
+    issued_at: datetime = NEVER
     expires_at: float
 
 
@@ -82,7 +90,7 @@ def claims_of(verified: Mapping[str, Any]) -> Claims:
     # Okta's access tokens carry the user's id in `uid` and the address in `sub`.
     okta = bool(verified.get("cid") and verified.get("uid"))
     subject = verified.get("uid" if okta else "sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_ID or has_control(subject):
+    if not isinstance(subject, str) or not possible_id(subject):
         raise CredentialInvalid
     email = _text(verified.get("sub" if okta else "email"))
     return Claims(
@@ -120,6 +128,15 @@ def synced(person: Person, claims: Claims) -> Person:
     )
 
 
+def possible_id(text: str) -> bool:
+    """Tell whether a person may have this id. What stands for a service account of orgs is no person's."""
+    return (
+        0 < len(text) <= _LONGEST_ID
+        and not has_control(text)
+        and not text.startswith(SERVICE_ACCOUNT_PREFIX)
+    )
+
+
 def fit_email(email: str) -> str:
     """Return the address if it can be one."""
     if len(email) > _LONGEST_EMAIL or has_control(email) or not _EMAIL.fullmatch(email):
@@ -140,6 +157,6 @@ def _flag(claim: object) -> bool | None:
 
 def _moment(claim: object) -> datetime:
     try:
-        return datetime.fromtimestamp(claim, UTC) if isinstance(claim, int | float) else _EPOCH
+        return datetime.fromtimestamp(claim, UTC) if isinstance(claim, int | float) else NEVER
     except (ValueError, OverflowError, OSError):
         raise CredentialInvalid from None

@@ -3,6 +3,7 @@
 import json
 import time
 from base64 import urlsafe_b64decode
+from dataclasses import replace
 from typing import Any
 
 from joserfc import jwt
@@ -20,11 +21,12 @@ _BROKEN = (JoseError, ValueError, TypeError, KeyError, RecursionError)
 
 
 class OidcIssuer:
-    """Verifies signature, issuer, audience and times, without leeway."""
+    """Verifies signature, issuer, audience and times; these with a leeway, if clocks are known to differ."""
 
-    def __init__(self, keys: Keys, audience: str) -> None:
+    def __init__(self, keys: Keys, audience: str, leeway: float = 0.0) -> None:
         self._keys = keys
         self._audience = audience
+        self._leeway = leeway
 
     async def verify(self, token: str) -> Claims:
         header = _header(token)
@@ -40,14 +42,16 @@ class OidcIssuer:
         except _BROKEN:
             raise CredentialInvalid from None
         self._check(claims, issuer)
-        return claims_of(claims)
+        said = claims_of(claims)
+        return replace(said, expires_at=said.expires_at + self._leeway)
 
     def _check(self, claims: dict[str, Any], issuer: str) -> None:
         audience = claims.get("aud")
         for_us = (
             self._audience in audience if isinstance(audience, list) else audience == self._audience
         )
-        in_time = _number(claims.get("nbf", 0.0)) <= time.time() < _number(claims.get("exp"))
+        begins, ends = _number(claims.get("nbf", 0.0)), _number(claims.get("exp"))
+        in_time = begins - self._leeway <= time.time() < ends + self._leeway
         if claims.get("iss") != issuer or not for_us or not in_time:
             raise CredentialInvalid
 

@@ -17,11 +17,11 @@ from chassis.listen import Wakeups
 from ratoon.auth.v1 import authentication_pb2
 from ratoon.events.v1 import event_feed_service_pb2, event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
-from services.auth import queries
 from services.auth.commands.revocation import REVOKED
 from services.auth.convert import revocation_to_proto
 from services.auth.events import revoked_by
-from services.auth.queries import Revoked
+from services.auth.queries import revocations as queries
+from services.auth.queries.revocations import Revoked
 
 log = logging.getLogger(__name__)
 _SAFETY_SECONDS = 5.0
@@ -86,8 +86,8 @@ class Revocations:
                 woken.clear()
                 try:
                     # The mark outlives a database that is away: nothing that was revoked meanwhile is missed.
-                    mark = mark or await queries.revocation_mark(pool)
-                    rows, mark = await queries.revoked_since(pool, mark)
+                    mark = mark or await queries.mark(pool)
+                    rows, mark = await queries.since(pool, mark)
                 except _AWAY as lost:
                     log.warning("revocations cannot be read: %s", type(lost).__name__)
                     await asyncio.sleep(_RETRY_SECONDS)

@@ -7,12 +7,9 @@ from uuid import uuid4
 from grpc.aio import ServicerContext
 
 from chassis import secrets
-from chassis.db import Database
 from chassis.grpc.interceptors import current_caller
 from chassis.permissions import ALL
 from ratoon.auth.v1 import user_service_pb2 as pb
-from ratoon.auth.v1.user_service_pb2_grpc import UserServiceServicer
-from services.auth import queries
 from services.auth.commands import api_keys, people
 from services.auth.convert import api_key_to_proto, person_to_proto
 from services.auth.domain.api_keys import Draft, fit_name
@@ -25,21 +22,20 @@ from services.auth.domain.people import (
     UserNotFound,
     fit_email,
 )
-from services.auth.peers import Organizations
+from services.auth.queries import people as queries
+from services.auth.servicer.administration import Administration
 
 Context = ServicerContext[Any, Any]
 _ADMIN_NAME, _ADMIN_KEY, _FIRST_KEY = "Administrator", "admin", "first"
 
 
-class UserServicer(UserServiceServicer):
-    def __init__(self, database: Database, organizations: Organizations) -> None:
-        self._database = database
-        self._organizations = organizations
+class UserServicer(Administration):
+    """The rest of UserService: everybody's own user, and what the operator of the installation does."""
 
     async def GetCurrentUser(
         self, request: pb.GetCurrentUserRequest, context: Context
     ) -> pb.GetCurrentUserResponse:
-        person = await queries.person(self._database.pool, current_caller.get().user_id)
+        person = await queries.get(self._database.pool, current_caller.get().user_id)
         if person is None:
             raise UserNotFound("the user is gone")
         return pb.GetCurrentUserResponse(user=person_to_proto(person))
@@ -58,7 +54,7 @@ class UserServicer(UserServiceServicer):
     ) -> pb.EnsureAdminResponse:
         email = fit_email(request.email)
         await self._add(id_=ADMIN_ID, name=_ADMIN_NAME, email=email, role=SystemRole.ADMIN)
-        person = await queries.person(self._database.pool, ADMIN_ID)
+        person = await queries.get(self._database.pool, ADMIN_ID)
         if person is None:
             raise EmailTaken("another user has this address", email=email)
         secret = await self._finish(person, _ADMIN_KEY)
@@ -100,13 +96,13 @@ class UserServicer(UserServiceServicer):
     async def _named(self, email: str) -> Person:
         if email:
             return await self._local(email)
-        person = await queries.person(self._database.pool, ADMIN_ID)
+        person = await queries.get(self._database.pool, ADMIN_ID)
         if person is None:
             raise UserNotFound("there is no administrator yet")
         return person
 
     async def _local(self, email: str) -> Person:
-        person = await queries.local_person(self._database.pool, email)
+        person = await queries.local(self._database.pool, email)
         if person is None:
             raise UserNotFound("no user was made here with this address")
         return person

@@ -30,12 +30,14 @@ from services.orgs.domain import (
 from services.orgs.queries import members as member_queries
 from services.orgs.queries import organizations as queries
 from services.orgs.queries import regions as region_queries
-from services.orgs.tables import Member, Organization
+from services.orgs.tables import Invitation, Member, Organization
 
 _HOLD_CREATOR = text("SELECT pg_advisory_xact_lock(hashtextextended('creator ' || :user_id, 0))")
 
 
-async def ensure_personal(session: AsyncSession, person: Person, defaults: Defaults) -> UUID:
+async def ensure_personal(
+    session: AsyncSession, person: Person, defaults: Defaults, region_id: str = ""
+) -> UUID:
     """Return the personal organization of a user, made if it is not there; any number may ask at once."""
     await _hold_creator(session, person.user_id)
     verified = await people.note(session, person)
@@ -47,7 +49,8 @@ async def ensure_personal(session: AsyncSession, person: Person, defaults: Defau
         if verified:
             await lift_unverified(session, person.user_id)
         return existing
-    organization = _draft(PERSONAL_NAME, person.user_id, defaults.region_id, defaults)
+    region_id = region_id or defaults.region_id
+    organization = _draft(PERSONAL_NAME, person.user_id, region_id, defaults)
     organization.personal = True
     if defaults.verified_email_required and not verified:
         organization.suspended_at = func.now()
@@ -105,6 +108,11 @@ async def delete(session: AsyncSession, organization_id: UUID | None, user_id: s
     ended = [
         MembershipEnded(id_, u) for u in await member_queries.user_ids(session, organization.id)
     ]
+    await people.forget_accounts(session, organization.id)
+    # Before the organization, whose roles would go first: what invitations offer cannot be deleted.
+    await session.execute(
+        delete_from(Invitation).where(Invitation.organization_id == organization.id)
+    )
     await session.execute(delete_from(Organization).where(Organization.id == organization.id))
     await announce(session, *ended, OrganizationDeleted(id_), organization_id=id_)
 

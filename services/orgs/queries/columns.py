@@ -32,5 +32,13 @@ REGION = (
 )
 ROLE = (
     f"r.id::text, {micros('r.created_at')}, {micros('r.updated_at')}, r.name, r.description,"
-    " r.permissions, r.organization_id IS NULL"
+    " r.permissions, r.organization_id IS NULL, r.revision"
+)
+MEMBER = (
+    f"m.user_id, {micros('m.created_at')}, {micros('m.updated_at')}, m.role,"
+    f" coalesce(p.name, ''), coalesce(p.email, ''), m.revision, m.service_account, {ROLE}"
+)
+INVITATION = (
+    f"i.id::text, {micros('i.created_at')}, {micros('i.updated_at')}, i.organization_id::text, o.name, i.email,"
+    f" i.invited_by, i.role, {micros('i.expires_at')}, i.status, i.revision, {ROLE}"
 )

@@ -104,7 +104,9 @@ class OrganizationServicer(OrganizationServiceServicer):
     ) -> pb.EnsurePersonalOrganizationResponse:
         person = Person(request.user_id, request.name, request.email, request.email_verified)
         async with self._sessions.begin() as session:
-            id_ = await organizations.ensure_personal(session, person, self._defaults)
+            id_ = await organizations.ensure_personal(
+                session, person, self._defaults, request.default_region_id
+            )
         return pb.EnsurePersonalOrganizationResponse(organization_id=str(id_))
 
     async def GetLimits(

@@ -1,7 +1,7 @@
 """auth served over a socket, with a fake of orgs beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,7 @@ from services.auth.peers import SERVICES
 from tests.conftest import MakeDatabase
 from tests.fakes import FakeOrgs, OrgsServer, orgs_serving
 from tests.identities import Keyring
+from tests.issuer import TestIssuer
 from tests.postgres import Cluster
 
 HEALTH = "Zq3vT8wLx1Rk9mBn5cYd7hGf2jUp4sAe"
@@ -162,6 +163,13 @@ async def orgs_server(
 @pytest.fixture
 async def url(make_database: MakeDatabase) -> str:
     return await make_database("services.auth")
+
+
+@pytest.fixture
+def provider() -> Iterator[TestIssuer]:
+    provider = TestIssuer()
+    yield provider
+    provider.close()
 
 
 @pytest.fixture

@@ -5,32 +5,28 @@ import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from chassis.permissions import ALL
+from chassis.permissions import ALL, READ_SCOPES
 from ratoon.access.v1 import access_pb2
 from ratoon.auth.v1 import user_service_pb2
 from services.auth.oidc import documents, keys
 from services.auth.oidc.issuer import OidcIssuer
 from services.auth.oidc.keys import Keys
+from tests.fakes import OrgsServer
+from tests.identities import Keyring
 from tests.integration.auth.conftest import World, refusal, start
 from tests.issuer import AUDIENCE, TestIssuer
 
 INVALID = (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")
 FORBIDDEN = (grpc.StatusCode.PERMISSION_DENIED, "ORGANIZATION_FORBIDDEN")
 UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, "ISSUER_UNAVAILABLE")
-
-
-@pytest.fixture
-def provider() -> Iterator[TestIssuer]:
-    provider = TestIssuer()
-    yield provider
-    provider.close()
 
 
 @pytest.fixture
@@ -91,7 +87,7 @@ async def test_a_person_acts_where_path_or_header_says(world: World, provider: T
     assert (caller.organization_id, set(caller.permissions)) == (own, set(ALL))
     caller = (await world.authenticate(token, header=joined)).caller
     assert caller.organization_role == access_pb2.ORGANIZATION_ROLE_MEMBER
-    assert set(caller.permissions) == {"write:snapshots", "read:limits"}
+    assert set(caller.permissions) == {"write:snapshots", "read:limits"} | READ_SCOPES
     foreign = world.orgs.organization("boss")
     for hint in (foreign, "x"):
         assert await refusal(world.authenticate(token, path=hint)) == FORBIDDEN
@@ -191,6 +187,27 @@ async def test_claims_that_do_not_hold_are_refused(
     world: World, provider: TestIssuer, claims: dict[str, Any]
 ) -> None:
     assert await refusal(world.authenticate(provider.token(**claims))) == INVALID
+    assert not world.orgs.ensured
+
+
+async def test_clocks_may_differ_by_the_leeway_and_no_more(
+    url: str, orgs_server: OrgsServer, keyring: Keyring, folder: Path, provider: TestIssuer
+) -> None:
+    issuer = OidcIssuer(Keys(provider.url), AUDIENCE, leeway=30)
+    world, stop = await start(url, orgs_server, keyring, folder, issuer)
+    now = int(time.time())
+    late = await world.authenticate(provider.token(exp=now - 15, nbf=now - 60))
+    assert late.expire_time.seconds == now + 15
+    await world.authenticate(provider.token(nbf=now + 25))
+    for token in (provider.token(exp=now - 31), provider.token(nbf=now + 60)):
+        assert await refusal(world.authenticate(token)) == INVALID
+    await stop()
+
+
+async def test_no_issuer_names_a_service_account(world: World, provider: TestIssuer) -> None:
+    organization = world.orgs.organization("boss")
+    account = world.orgs.service_account(organization)
+    assert await refusal(world.authenticate(provider.token(sub=account))) == INVALID
     assert not world.orgs.ensured
 
 

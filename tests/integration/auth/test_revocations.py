@@ -15,7 +15,7 @@ from chassis.errors import Refusal
 from chassis.grpc.caller import Verifier
 from ratoon.auth.v1 import api_key_service_pb2 as pb
 from ratoon.auth.v1 import authentication_pb2, authentication_service_pb2
-from services.auth.queries import Revoked
+from services.auth.queries.revocations import Revoked
 from services.auth.servicer import revocations as module
 from services.auth.servicer.revocations import Revocations
 from tests.fakes import (

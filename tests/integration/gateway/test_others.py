@@ -59,6 +59,7 @@ async def test_keys_are_listed_masked(client: httpx.AsyncClient) -> None:
         "expiresAt",
         "userId",
         "organizationId",
+        "previousExpiresAt",
     }
 
 

@@ -19,13 +19,18 @@ from chassis.grpc.client import channel
 from chassis.grpc.status import error_info
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL
+from chassis.permissions import MANAGEMENT
+from ratoon.orgs.v1 import invitation_service_pb2 as invitation_pb
 from ratoon.orgs.v1 import member_service_pb2 as member_pb
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1 import region_service_pb2 as region_pb
+from ratoon.orgs.v1 import role_service_pb2 as role_pb
+from ratoon.orgs.v1.invitation_service_pb2_grpc import InvitationServiceStub
 from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_pb2 import Organization
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
+from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
 from services.orgs.__main__ import build, provide_default_region
 from services.orgs.settings import Settings
 from tests.conftest import MakeDatabase
@@ -45,6 +50,8 @@ class House:
     organizations: OrganizationServiceStub
     members: MemberServiceStub
     regions: RegionServiceStub
+    roles: RoleServiceStub
+    invitations: InvitationServiceStub
 
     def as_machine(self, name: str) -> Metadata:
         return self.keyring.identity(name).metadata()
@@ -60,7 +67,7 @@ class House:
                 "user_id": user_id,
                 "organization_id": organization_id,
                 "organization_role": role,
-                "permissions": frozenset({"manage:organization"}),
+                "permissions": frozenset(MANAGEMENT),
                 **more,
             }
         )
@@ -192,6 +199,7 @@ async def a_house(
             "identity_file": str(keyring.folder / "identity-orgs.pem"),
             "trust_file": str(keyring.folder / "trust.json"),
             "auth_target": f"unix:{folder}/auth",
+            "snapshots_target": f"unix:{folder}/snapshots",
             **settings,
         }
     )
@@ -202,11 +210,13 @@ async def a_house(
     listening = asyncio.create_task(wakeups.run((CHANNEL,)))
     verifier, identity = Verifier(keyring.trust()), keyring.identity("orgs")
     server = await build(database, verifier, wakeups, read, identity).start(read.listen)
-    async with channel(read.listen, pb, member_pb, region_pb) as opened:
+    async with channel(read.listen, pb, member_pb, region_pb, role_pb, invitation_pb) as opened:
         stubs = (
             OrganizationServiceStub(opened),
             MemberServiceStub(opened),
             RegionServiceStub(opened),
+            RoleServiceStub(opened),
+            InvitationServiceStub(opened),
         )
         yield House(read, database, keyring, opened, *stubs)
     await server.stop(None)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import Refusal
-from chassis.permissions import ALL
+from chassis.permissions import ALL, READ_SCOPES
 from services.auth.domain.access import (
     Hints,
     Membership,
@@ -59,6 +59,12 @@ def test_a_key_may_do_what_it_lists_and_its_holder_holds() -> None:
     assert permitted_to_key((), member) == frozenset()
     assert permitted_to_key(listed, None) == frozenset()
     assert Membership(ONE, True, frozenset()).held == ALL
+
+
+def test_every_member_reads_and_no_key_loses_the_scopes_that_hold_it() -> None:
+    for member in (Membership(ONE, False, frozenset()), Membership(ONE, True, frozenset())):
+        assert member.held >= READ_SCOPES
+        assert permitted_to_key(("read:snapshots",), member) == {"read:snapshots"}
 
 
 def test_a_jwt_is_known_by_its_shape() -> None:

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import Refusal
-from chassis.permissions import ALL
 from chassis.secrets import fresh
 from services.auth.domain.api_keys import (
     digest,
     fit_expiry,
     fit_name,
-    fit_permissions,
+    fit_overlap,
+    fit_unused_days,
     prefix_of,
     suffix_of,
 )
@@ -55,31 +55,6 @@ def test_a_name_that_fits_can_be_stored_and_shown(name: str) -> None:
     assert name.encode().decode() == name
 
 
-def test_permissions_take_todays_names_each_once_in_order() -> None:
-    asked = ["write:images", "delete:snapshots", "write:snapshots", "delete:images"]
-    assert fit_permissions(asked, ALL) == ("write:snapshots", "delete:snapshots")
-    assert fit_permissions([], frozenset()) == ()
-
-
-def test_what_is_not_held_is_named() -> None:
-    with pytest.raises(Refusal) as refused:
-        fit_permissions(["write:snapshots", "read:limits", "manage:roles"], {"read:limits"})
-    assert refused.value.reason == "PERMISSIONS_NOT_HELD"
-    assert refused.value.metadata == {"permissions": "write:snapshots, manage:roles"}
-    assert "write:snapshots, manage:roles" in refused.value.message
-
-
-@pytest.mark.parametrize(
-    "unknown", ["", "x", "write:everything", "WRITE:SNAPSHOTS", "\0", "é" * 999]
-)
-def test_an_unknown_permission_is_refused_in_words_that_travel(unknown: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        fit_permissions(["read:limits", unknown], ALL)
-    assert refused.value.reason == "API_KEY_PERMISSION_UNKNOWN"
-    assert refused.value.message.isascii()
-    assert len(refused.value.message) < 1000
-
-
 def test_an_expiry_lies_ahead() -> None:
     later = NOW + timedelta(microseconds=1)
     assert fit_expiry(later, NOW) is later
@@ -88,6 +63,26 @@ def test_an_expiry_lies_ahead() -> None:
         with pytest.raises(Refusal) as refused:
             fit_expiry(past, NOW)
         assert refused.value.reason == "API_KEY_EXPIRY_PAST"
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 30 * 86400])
+def test_an_overlap_has_an_end(seconds: int) -> None:
+    assert fit_overlap(seconds) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("seconds", [-1, 30 * 86400 + 1, 2**62, -(2**62)])
+def test_an_overlap_that_has_none_is_refused(seconds: int) -> None:
+    with pytest.raises(Refusal) as refused:
+        fit_overlap(seconds)
+    assert refused.value.reason == "OVERLAP_INVALID"
+
+
+def test_days_without_use_are_bounded() -> None:
+    assert [fit_unused_days(d) for d in (0, 36_500)] == [0, 36_500]
+    for days in (-1, 36_501, 2**31 - 1):
+        with pytest.raises(Refusal) as refused:
+            fit_unused_days(days)
+        assert refused.value.reason == "UNUSED_DAYS_INVALID"
 
 
 def test_secrets_have_the_published_form_and_are_not_repeated() -> None:

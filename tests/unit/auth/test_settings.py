@@ -41,6 +41,14 @@ def test_an_issuer_is_named_by_all_three(monkeypatch: pytest.MonkeyPatch, prefix
     assert (settings.oidc_issuer_base_url, settings.oidc_audience) == ("https://i", "a")
 
 
+def test_clocks_may_differ_by_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _settings(monkeypatch).oidc_leeway_seconds == 0
+    assert _settings(monkeypatch, AUTH_OIDC_LEEWAY_SECONDS=60).oidc_leeway_seconds == 60
+    for wrong in ("61", "-1", "nan"):
+        with pytest.raises(ValidationError):
+            _settings(monkeypatch, AUTH_OIDC_LEEWAY_SECONDS=wrong)
+
+
 def test_what_is_needed_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(monkeypatch)
     assert settings.listen == "unix:/tmp/a"

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261127_regions"
-down_revision = "20261125_whole"
+down_revision = "20261126_audit"
 branch_labels = None
 depends_on = None
 

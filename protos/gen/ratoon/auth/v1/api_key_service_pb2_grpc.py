@@ -29,7 +29,8 @@ class ApiKeyServiceStub:
     """Keeps API keys: makes, lists, changes, rotates and deletes them.
 
     A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
-    Such a key can neither make nor change keys that read more than itself.
+    Such a key can neither make nor change nor rotate keys that read more than itself. Keys of a service account are made,
+    changed, rotated and deleted by the owners of its organization.
     """
 
     def __init__(self, channel):
@@ -74,7 +75,8 @@ class ApiKeyServiceServicer:
     """Keeps API keys: makes, lists, changes, rotates and deletes them.
 
     A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
-    Such a key can neither make nor change keys that read more than itself.
+    Such a key can neither make nor change nor rotate keys that read more than itself. Keys of a service account are made,
+    changed, rotated and deleted by the owners of its organization.
     """
 
     def CreateApiKey(self, request, context):
@@ -83,8 +85,9 @@ class ApiKeyServiceServicer:
 
         Refused with API_KEY_NAME_TAKEN (ALREADY_EXISTS), API_KEY_NAME_INVALID, API_KEY_PERMISSION_UNKNOWN,
         API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: asks for more than the caller
-        holds; the metadata names them), NOT_KEY_HOLDER (PERMISSION_DENIED: for somebody else, and not an owner),
-        SERVICE_ACCOUNT_NOT_FOUND (no such account of this organization; nobody makes keys for another person),
+        holds, or would read more; the metadata names it), NOT_KEY_HOLDER (PERMISSION_DENIED: for somebody else, and not an
+        owner), SERVICE_ACCOUNT_NOT_FOUND (NOT_FOUND: no such account of this organization; nobody makes keys for another
+        person), ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: whether it is one cannot be asked now),
         IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT: too long, or not plain text) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS:
         same key, other request).
         """
@@ -96,7 +99,13 @@ class ApiKeyServiceServicer:
         """Lists keys of the organization: an owner sees all of them, anybody else the own ones.
         Most recently used first, never used last, then newest first.
 
-        Refused with PAGE_TOKEN_INVALID or UNUSED_DAYS_INVALID (INVALID_ARGUMENT: more than 36,500).
+        A page goes on behind the last key of the page before, by the order as it is then. No walk shows a key twice, and it
+        shows every key that neither is made nor used while it lasts; one that is used meanwhile moves to the front, and may
+        have been passed.
+
+        Refused with PAGE_TOKEN_INVALID, UNUSED_DAYS_INVALID (INVALID_ARGUMENT: negative, or more than 36,500), NOT_KEY_HOLDER
+        (PERMISSION_DENIED: `user_id` is somebody else's, and the caller not an owner) or SERVICE_ACCOUNT_NOT_FOUND (NOT_FOUND:
+        `user_id` is that of a service account, but of none here).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +123,7 @@ class ApiKeyServiceServicer:
 
         Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's, and not an owner),
         API_KEY_PERMISSION_UNKNOWN, API_KEY_EXPIRY_PAST (INVALID_ARGUMENT), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: adds what
-        the caller does not hold) or REVISION_MISMATCH (ABORTED).
+        the caller does not hold, or reads that the caller has not; what the key has may stay) or REVISION_MISMATCH (ABORTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,10 +131,11 @@ class ApiKeyServiceServicer:
 
     def RotateApiKey(self, request, context):
         """Gives a key a new secret, which is in the answer and nowhere else, ever. The old one works on for the overlap; one that
-        still overlapped from an earlier rotation stops at once.
+        still overlapped from an earlier rotation stops at once. A key may rotate itself.
 
         Refused with API_KEY_NOT_FOUND, NOT_KEY_HOLDER (PERMISSION_DENIED: somebody else's; an owner may rotate those of
-        service accounts), OVERLAP_INVALID (INVALID_ARGUMENT: negative, or longer than 30 days) or REVISION_MISMATCH (ABORTED).
+        service accounts), PERMISSIONS_NOT_HELD (PERMISSION_DENIED: a key would get the secret of another that may more),
+        OVERLAP_INVALID (INVALID_ARGUMENT: negative, or longer than 30 days) or REVISION_MISMATCH (ABORTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,7 +195,8 @@ class ApiKeyService:
     """Keeps API keys: makes, lists, changes, rotates and deletes them.
 
     A key with explicit read scopes (`read:snapshots`, …) reads only what they name; one without any reads all, as published.
-    Such a key can neither make nor change keys that read more than itself.
+    Such a key can neither make nor change nor rotate keys that read more than itself. Keys of a service account are made,
+    changed, rotated and deleted by the owners of its organization.
     """
 
     @staticmethod

@@ -62,7 +62,9 @@ class Caller(_message.Message):
     account_key: _builtins.bool
     """The key is an account key: bound to its holder, not to an organization."""
     service: _builtins.str
-    """The machine's name when credential is SERVICE: `health-check`, `otel-collector`, …"""
+    """The machine's name when credential is SERVICE: `health-check`, `otel-collector`, …; `region-proxy` and
+    `region-ssh-gateway` stand for all machines of customers' regions.
+    """
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the caller may do there now: owner: all; member: union of the assigned roles; API key: its list ∩ its holder's."""

@@ -63,6 +63,9 @@ class AuthenticationServiceServicer:
         ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: unknown organization, not a member, or a key of another organization;
         never told apart), ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had) or
         ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: orgs cannot be asked now).
+
+        What auth does not know itself may be the secret of a region's proxy or SSH gateway, which orgs knows. While orgs is
+        away, only secrets that it confirmed before are UNAVAILABLE; all others are refused as unknown.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -23,6 +23,9 @@ class AuthenticationServiceStub:
     ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: unknown organization, not a member, or a key of another organization;
     never told apart), ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had) or
     ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: orgs cannot be asked now).
+
+    What auth does not know itself may be the secret of a region's proxy or SSH gateway, which orgs knows. While orgs is
+    away, only secrets that it confirmed before are UNAVAILABLE; all others are refused as unknown.
     """
     WatchRevocations: _aio.UnaryStreamMultiCallable[_authentication_service_pb2.WatchRevocationsRequest, _authentication_service_pb2.WatchRevocationsResponse]
     """Streams revocations from now on, each within milliseconds of its commit. The first message is empty and says
@@ -50,6 +53,9 @@ class AuthenticationServiceServicer(metaclass=_abc_1.ABCMeta):
         ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: unknown organization, not a member, or a key of another organization;
         never told apart), ISSUER_UNAVAILABLE (UNAVAILABLE: the OIDC issuer's keys cannot be had) or
         ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: orgs cannot be asked now).
+
+        What auth does not know itself may be the secret of a region's proxy or SSH gateway, which orgs knows. While orgs is
+        away, only secrets that it confirmed before are UNAVAILABLE; all others are refused as unknown.
         """
 
     @_abc_1.abstractmethod

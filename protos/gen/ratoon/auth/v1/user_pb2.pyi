@@ -47,7 +47,7 @@ class User(_message.Message):
     local: _builtins.bool
     """It was made here, not by an issuer."""
     public_key: _builtins.str
-    """OpenSSH public key that was last made for the person. Empty: none."""
+    """OpenSSH public key that was last made for the person. Empty: none. The private one is nowhere."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When auth first saw the person."""

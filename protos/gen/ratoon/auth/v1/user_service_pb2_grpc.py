@@ -96,8 +96,12 @@ class UserServiceServicer:
     def CreateUser(self, request, context):
         """Makes a user with an id of the administrator's choice, such as the issuer's subject, and a personal organization.
 
-        Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS) or
-        ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal organization when it first calls).
+        With an id it is the issuer's person, and the issuer's word on name and address counts from the first login on. Without
+        one it is made here, as by AddUser, and gets account keys from the operator.
+
+        Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS: the id
+        is known, or another user was made here with the address) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made,
+        the personal organization when it first calls).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +122,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetUserDisabled(self, request, context):
-        """Refuses every credential of a person from now on, or accepts them again; the keys stay.
+        """Refuses every credential of a person from now on, or accepts them again (a gateway that refused one a moment ago goes on
+        for 2 s); the keys stay.
 
         Refused with USER_NOT_FOUND or LAST_ADMIN (FAILED_PRECONDITION: nobody would be left to look after the installation).
         """

@@ -21,15 +21,20 @@ class UserServiceStub:
     CreateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]
     """Makes a user with an id of the administrator's choice, such as the issuer's subject, and a personal organization.
 
-    Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS) or
-    ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal organization when it first calls).
+    With an id it is the issuer's person, and the issuer's word on name and address counts from the first login on. Without
+    one it is made here, as by AddUser, and gets account keys from the operator.
+
+    Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS: the id
+    is known, or another user was made here with the address) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made,
+    the personal organization when it first calls).
     """
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
     """Lists the people of the installation, oldest first. Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT)."""
     GetUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]
     """Gets one of the people. Refused with USER_NOT_FOUND."""
     SetUserDisabled: _aio.UnaryUnaryMultiCallable[_user_service_pb2.SetUserDisabledRequest, _user_service_pb2.SetUserDisabledResponse]
-    """Refuses every credential of a person from now on, or accepts them again; the keys stay.
+    """Refuses every credential of a person from now on, or accepts them again (a gateway that refused one a moment ago goes on
+    for 2 s); the keys stay.
 
     Refused with USER_NOT_FOUND or LAST_ADMIN (FAILED_PRECONDITION: nobody would be left to look after the installation).
     """
@@ -75,8 +80,12 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_user_service_pb2.CreateUserResponse]:
         """Makes a user with an id of the administrator's choice, such as the issuer's subject, and a personal organization.
 
-        Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS) or
-        ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal organization when it first calls).
+        With an id it is the issuer's person, and the issuer's word on name and address counts from the first login on. Without
+        one it is made here, as by AddUser, and gets account keys from the operator.
+
+        Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS: the id
+        is known, or another user was made here with the address) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made,
+        the personal organization when it first calls).
         """
 
     @_abc_1.abstractmethod
@@ -101,7 +110,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.SetUserDisabledRequest,
         context: _aio.ServicerContext[_user_service_pb2.SetUserDisabledRequest, _abc.Awaitable[_user_service_pb2.SetUserDisabledResponse]],
     ) -> _abc.Awaitable[_user_service_pb2.SetUserDisabledResponse]:
-        """Refuses every credential of a person from now on, or accepts them again; the keys stay.
+        """Refuses every credential of a person from now on, or accepts them again (a gateway that refused one a moment ago goes on
+        for 2 s); the keys stay.
 
         Refused with USER_NOT_FOUND or LAST_ADMIN (FAILED_PRECONDITION: nobody would be left to look after the installation).
         """

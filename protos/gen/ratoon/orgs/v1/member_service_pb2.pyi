@@ -339,10 +339,13 @@ class ResolveMembershipResponse(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
+    SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization; answered because a request may leave it open."""
     role: _access_pb2.OrganizationRole.ValueType
     """Owner or member."""
+    service_account: _builtins.bool
+    """It is no person but an account for programs."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Union of the assigned roles' permissions. Empty for an owner, who holds all."""
@@ -358,10 +361,11 @@ class ResolveMembershipResponse(_message.Message):
         role: _access_pb2.OrganizationRole.ValueType = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
         rate_limits: Global___RateLimits | None = ...,
+        service_account: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rate_limits", b"rate_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "permissions", b"permissions", "rate_limits", b"rate_limits", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "permissions", b"permissions", "rate_limits", b"rate_limits", "role", b"role", "service_account", b"service_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

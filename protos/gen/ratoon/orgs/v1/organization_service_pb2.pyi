@@ -318,6 +318,7 @@ class EnsurePersonalOrganizationRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
+    DEFAULT_REGION_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user."""
     name: _builtins.str
@@ -326,6 +327,8 @@ class EnsurePersonalOrganizationRequest(_message.Message):
     """E-mail address."""
     email_verified: _builtins.bool
     """Whether it is verified. If not, and verification is demanded, the organization is born suspended."""
+    default_region_id: _builtins.str
+    """The shared region that it begins with, if this call makes it. Empty: the installation's."""
     def __init__(
         self,
         *,
@@ -333,10 +336,11 @@ class EnsurePersonalOrganizationRequest(_message.Message):
         name: _builtins.str = ...,
         email: _builtins.str = ...,
         email_verified: _builtins.bool = ...,
+        default_region_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "email_verified", b"email_verified", "name", b"name", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "email", b"email", "email_verified", b"email_verified", "name", b"name", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

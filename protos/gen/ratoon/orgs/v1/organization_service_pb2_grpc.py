@@ -358,6 +358,8 @@ class OrganizationServiceServicer:
 
     def EnsurePersonalOrganization(self, request, context):
         """Makes the personal organization of a new user, or says which it is; auth calls it before a first login is answered.
+
+        Refused with REGION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

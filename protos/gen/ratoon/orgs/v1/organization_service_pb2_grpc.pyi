@@ -112,7 +112,10 @@ class OrganizationServiceStub:
     Nothing suspended is no mistake.
     """
     EnsurePersonalOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.EnsurePersonalOrganizationRequest, _organization_service_pb2.EnsurePersonalOrganizationResponse]
-    """Makes the personal organization of a new user, or says which it is; auth calls it before a first login is answered."""
+    """Makes the personal organization of a new user, or says which it is; auth calls it before a first login is answered.
+
+    Refused with REGION_NOT_FOUND.
+    """
     GetLimits: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetLimitsRequest, _organization_service_pb2.GetLimitsResponse]
     """What an organization may use and where, in one answer; other contexts cache it until an event says otherwise.
 
@@ -355,7 +358,10 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.EnsurePersonalOrganizationRequest,
         context: _aio.ServicerContext[_organization_service_pb2.EnsurePersonalOrganizationRequest, _abc.Awaitable[_organization_service_pb2.EnsurePersonalOrganizationResponse]],
     ) -> _abc.Awaitable[_organization_service_pb2.EnsurePersonalOrganizationResponse]:
-        """Makes the personal organization of a new user, or says which it is; auth calls it before a first login is answered."""
+        """Makes the personal organization of a new user, or says which it is; auth calls it before a first login is answered.
+
+        Refused with REGION_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetLimits(

@@ -1,0 +1,134 @@
+"""/admin/users: REST in front of UserService, for administrators of the installation."""
+
+from fastapi import Response
+
+from gateway.access import guarded, router
+from gateway.call import Call
+from gateway.errors import Problem
+from gateway.paths import Segment
+from gateway.schemas.admin_users import (
+    AdminUser,
+    AdminUserWithKey,
+    CreateUser,
+    admin_user_from_proto,
+    key_pair_from_proto,
+    quota_to_proto,
+)
+from gateway.schemas.errors import errors
+from ratoon.auth.v1 import user_service_pb2 as pb
+from ratoon.orgs.v1 import region_service_pb2
+
+operations = router("/admin/users", "admin")
+
+
+@operations.post(
+    "",
+    operation_id="adminCreateUser",
+    summary="Create a user and the user's personal organization",
+    status_code=201,
+    response_model=AdminUser,
+    responses=errors(404, 409, body=True),
+)
+@guarded("auth.UserService/CreateUser")
+async def admin_create_user(call: Call, body: CreateUser) -> AdminUser:
+    region_id = body.personal_organization_default_region_id
+    if region_id:
+        await _check_region(call, region_id)
+    request = pb.CreateUserRequest(
+        id=body.id,
+        name=body.name,
+        email=body.email,
+        email_verified=body.email_verified,
+        system_admin=body.role == "admin",
+        default_region_id=region_id,
+    )
+    answer = await call.rpc(call.services.users.CreateUser, request)
+    if body.personal_organization_quota is not None:
+        quota = quota_to_proto(answer.organization_id, body.personal_organization_quota)
+        await call.rpc(call.services.organizations.UpdateQuota, quota)
+    return admin_user_from_proto(answer.user)
+
+
+@operations.get(
+    "",
+    operation_id="adminListUsers",
+    summary="List all users, oldest first",
+    response_model=list[AdminUser],
+    responses=errors(400),
+)
+@guarded("auth.UserService/ListUsers")
+async def admin_list_users(call: Call) -> list[AdminUser]:
+    request = pb.ListUsersRequest(page_size=call.page_size, page_token=call.page_token)
+    async with call.visit.gateway.lists.of(call.caller.user_id):
+        answer = await call.rpc(call.services.users.ListUsers, request)
+    call.say_next_page(answer.next_page_token)
+    return [admin_user_from_proto(u) for u in answer.users]
+
+
+@operations.get(
+    "/{id:segment}",
+    operation_id="adminGetUser",
+    summary="Get a user",
+    response_model=AdminUser,
+    responses=errors(404),
+)
+@guarded("auth.UserService/GetUser")
+async def admin_get_user(call: Call, id: Segment) -> AdminUser:
+    answer = await call.rpc(call.services.users.GetUser, pb.GetUserRequest(user_id=id))
+    return admin_user_from_proto(answer.user)
+
+
+@operations.post(
+    "/{id:segment}/regenerate-key-pair",
+    operation_id="adminRegenerateKeyPair",
+    summary="Make a user's SSH key pair; the private key is in the answer and nowhere else",
+    status_code=201,
+    response_model=AdminUserWithKey,
+    responses=errors(404),
+)
+@guarded("auth.UserService/RegenerateKeyPair")
+async def admin_regenerate_key_pair(call: Call, id: Segment) -> AdminUserWithKey:
+    request = pb.RegenerateKeyPairRequest(user_id=id)
+    return key_pair_from_proto(await call.rpc(call.services.users.RegenerateKeyPair, request))
+
+
+@operations.post(
+    "/{id:segment}/disable",
+    operation_id="adminDisableUser",
+    summary="Refuse every credential of a user from now on",
+    status_code=204,
+    response_class=Response,
+    response_model=None,
+    responses=errors(400, 404),
+)
+@guarded("auth.UserService/SetUserDisabled")
+async def admin_disable_user(call: Call, id: Segment) -> Response:
+    return await _set_disabled(call, id, disabled=True)
+
+
+@operations.post(
+    "/{id:segment}/enable",
+    operation_id="adminEnableUser",
+    summary="Accept the credentials of a user again",
+    status_code=204,
+    response_class=Response,
+    response_model=None,
+    responses=errors(404),
+)
+@guarded("auth.UserService/SetUserDisabled")
+async def admin_enable_user(call: Call, id: Segment) -> Response:
+    return await _set_disabled(call, id, disabled=False)
+
+
+async def _set_disabled(call: Call, user_id: str, *, disabled: bool) -> Response:
+    request = pb.SetUserDisabledRequest(user_id=user_id, disabled=disabled)
+    await call.rpc(call.services.users.SetUserDisabled, request)
+    return Response(status_code=204)
+
+
+async def _check_region(call: Call, region_id: str) -> None:
+    """Refuse an unknown region before anything is made."""
+    request = region_service_pb2.ListSharedRegionsRequest()
+    shared = await call.rpc(call.services.regions.ListSharedRegions, request)
+    if not any(r.id == region_id for r in shared.regions):
+        raise Problem(404, "REGION_NOT_FOUND", "there is no such shared region")

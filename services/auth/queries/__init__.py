@@ -1,0 +1,1 @@
+"""Reads, each one statement on a plain connection; none changes a row."""
