@@ -24,6 +24,7 @@ from gateway.paths import PREFIX
 from gateway.refusals import Refusals
 from gateway.routes import (
     account_links,
+    admin_organizations,
     admin_users,
     api_keys,
     audit,
@@ -32,8 +33,10 @@ from gateway.routes import (
     invitations,
     key_changes,
     members,
+    organization_settings,
     organizations,
     own_invitations,
+    quotas,
     regions,
     roles,
     service_account_keys,
@@ -88,6 +91,9 @@ def application(version: str) -> FastAPI:
         # Before the organizations: `invitations` is no id of one.
         own_invitations,
         organizations,
+        organization_settings,
+        quotas,
+        admin_organizations,
         members,
         roles,
         invitations,

@@ -57,26 +57,16 @@ _CREATES = {
     "createOrganizationInvitation",
     "createRegion",
     "createServiceAccountApiKey",
+    "adminCreateOrganization",
 }
 _PAGED = {
+    "listOrganizations",
     "listOrganizationRoles",
     "listOrganizationMembers",
     "listOrganizationInvitations",
     "listApiKeys",
     "listServiceAccountApiKeys",
     "adminListUsers",
-}
-_CONDITIONAL = {
-    "updateOrganizationRole",
-    "deleteOrganizationRole",
-    "updateAccessForOrganizationMember",
-    "deleteOrganizationMember",
-    "updateOrganizationInvitation",
-    "cancelOrganizationInvitation",
-    "updateApiKey",
-    "updateApiKeyForUser",
-    "rotateApiKey",
-    "rotateApiKeyForUser",
 }
 # Published with the header although nothing is chosen by it: a key says itself where it belongs.
 _HEADER_ANYWAY = {"getCurrentApiKey"}
@@ -127,5 +117,5 @@ def _complete(path: str, operation: dict[str, Any], rule: Rule) -> None:
         parameters.append(_IDEMPOTENCY)
     if operation["operationId"] in _PAGED:
         parameters += _PAGE
-    if operation["operationId"] in _CONDITIONAL:
+    if "412" in operation["responses"]:
         parameters.append(_IF_MATCH)

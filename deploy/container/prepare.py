@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.local.operator import make_identities
 from deploy.local.postgres import roles_and_databases
-from deploy.local.secret_files import CONTEXTS, database_secrets, service_credentials
+from deploy.local.secret_files import CONTEXTS, database_secrets, make_own
 from deploy.local.state import Home, write_private
 
 FOLDER = Path(__file__).parents[1] / "compose-state"
@@ -22,7 +22,7 @@ def prepare(folder: Path) -> None:
     (folder / "secrets").mkdir(mode=0o700, exist_ok=True)
     home = Home(folder)
     secrets = database_secrets(home)
-    service_credentials(home, os.environ)
+    make_own(home, os.environ)
     make_identities(home.secrets)
     for context in CONTEXTS:
         url = f"postgresql://{context}:{secrets[context].password}@postgres/{context}"

@@ -6,6 +6,7 @@ import msgspec
 from google.protobuf.message import Message
 from pydantic import Field
 
+from gateway.schemas import telemetry
 from gateway.schemas.base import Answer, Asked, Text, iso
 from ratoon.orgs.v1 import organization_pb2 as pb
 
@@ -19,10 +20,6 @@ _NOTHING = msgspec.UNSET
 
 class CreateOrganization(Asked):
     name: Text = Field(min_length=1, description="Display name")
-    default_region_id: Text = Field(min_length=1, description="A shared region")
-
-
-class UpdateOrganizationDefaultRegion(Asked):
     default_region_id: Text = Field(min_length=1, description="A shared region")
 
 
@@ -48,7 +45,7 @@ class Organization(Answer):
     sandbox_create_rate_limit: int | None
     sandbox_lifecycle_rate_limit: int | None
     experimental_config: dict[str, Any]
-    otel_config: dict[str, Any] | None
+    otel_config: telemetry.OtelConfig | None
     authenticated_rate_limit_ttl_seconds: int | None
     sandbox_create_rate_limit_ttl_seconds: int | None
     sandbox_lifecycle_rate_limit_ttl_seconds: int | None
@@ -86,12 +83,12 @@ class Encoded(msgspec.Struct, rename="camel"):
     authenticated_rate_limit_ttl_seconds: int | None
     sandbox_create_rate_limit_ttl_seconds: int | None
     sandbox_lifecycle_rate_limit_ttl_seconds: int | None
+    experimental_config: dict[str, Any]
+    otel_config: dict[str, Any] | None
+    secret_quota: int
+    max_secrets_per_sandbox: int
+    preview_warning_enabled: bool
     # What this installation has nothing to say about, in the values that strict clients accept.
-    experimental_config: dict[str, Any] = {}
-    otel_config: dict[str, Any] | None = None
-    secret_quota: int = 0
-    max_secrets_per_sandbox: int = 0
-    preview_warning_enabled: bool = False
     sso_enabled: bool = False
     scim_enabled: bool = False
     default_queue_timeout: int | None = None
@@ -137,6 +134,11 @@ class Shown:
             sandbox_lifecycle_rate_limit_ttl_seconds=_set(
                 limits, "sandbox_lifecycle_rate_limit_ttl_seconds"
             ),
+            experimental_config=telemetry.experimental(said),
+            otel_config=telemetry.masked(said),
+            secret_quota=limits.secret_quota,
+            max_secrets_per_sandbox=limits.max_secrets_per_sandbox,
+            preview_warning_enabled=said.preview_warning_enabled,
         )
 
     def _until(self, suspension: pb.Suspension) -> str | None:

@@ -1,6 +1,7 @@
-"""`python -m services.orgs serve | migrate`; the only place where the objects of this context are built."""
+"""`python -m services.orgs serve | migrate | rotate-keys`; the only place where the objects of this context are built."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Coroutine
 from functools import partial
@@ -37,6 +38,7 @@ from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationService
 from ratoon.orgs.v1.region_service_pb2_grpc import add_RegionServiceServicer_to_server
 from ratoon.orgs.v1.role_service_pb2_grpc import add_RoleServiceServicer_to_server
 from services.orgs.commands import audit, mails, regions
+from services.orgs.commands.suspensions import SUSPENSIONS
 from services.orgs.events import from_auth, from_snapshots
 from services.orgs.mail.mailer import Mailer
 from services.orgs.mail.post import Post
@@ -47,7 +49,9 @@ from services.orgs.servicer.members import MemberServicer
 from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
 from services.orgs.servicer.roles import RoleServicer
-from services.orgs.settings import DatabaseSettings, Settings
+from services.orgs.servicer.rotation import RotationRunning, rotate
+from services.orgs.servicer.suspensions import end_suspensions
+from services.orgs.settings import DatabaseSettings, KeySettings, Settings
 
 _S = TypeVar("_S", bound=DatabaseSettings)
 
@@ -61,8 +65,12 @@ def main(arguments: list[str]) -> None:
         case ["migrate"]:
             logging.configure("orgs")
             migrate(read_settings(DatabaseSettings))
+        case ["rotate-keys"]:
+            logging.configure("orgs")
+            count = asyncio.run(rotate_keys(read_settings(KeySettings)))
+            print(json.dumps({"resealed": count}))
         case _:
-            sys.exit("usage: python -m services.orgs serve | migrate")
+            sys.exit("usage: python -m services.orgs serve | migrate | rotate-keys")
 
 
 def migrate(settings: DatabaseSettings) -> None:
@@ -70,6 +78,18 @@ def migrate(settings: DatabaseSettings) -> None:
     from chassis.migrations import upgrade
 
     upgrade("services.orgs", settings.database_url.get_secret_value())
+
+
+async def rotate_keys(settings: KeySettings) -> int:
+    """Replace the encryption key; return how many secrets are sealed anew."""
+    url = settings.database_url.get_secret_value()
+    database = await connect(url, application="orgs key rotation", sessions=1, hot=1)
+    try:
+        return await rotate(database, settings.ring())
+    except RotationRunning as running:
+        sys.exit(str(running))
+    finally:
+        await database.close()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -88,13 +108,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         metrics.expose(settings.metrics_listen)
         async with asyncio.TaskGroup() as group:
             background = [
-                group.create_task(wakeups.run((CHANNEL, mails.CHANNEL))),
+                group.create_task(wakeups.run((CHANNEL, mails.CHANNEL, SUSPENSIONS))),
                 group.create_task(consumer.run(from_auth)),
                 group.create_task(counter.run(from_snapshots)),
                 # Nothing to drop at `stand`: what the verifier remembers, it would verify again.
                 group.create_task(
                     revocations.follow(auth, identity, verifier.revoke, stand=lambda: None)
                 ),
+                group.create_task(end_suspensions(database.sessions, wakeups)),
                 group.create_task(
                     purge.every_hour(feed, database, *_forgetting(database, settings))
                 ),
@@ -123,7 +144,7 @@ def build(
 ) -> Server:
     """Return the server with all services of this context."""
     server = Server("orgs", verifier)
-    organizations = OrganizationServicer(database, settings.defaults())
+    organizations = OrganizationServicer(database, settings.defaults(), settings.ring())
     server.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, organizations)
     server.add(member_service_pb2, add_MemberServiceServicer_to_server, MemberServicer(database))
     repeatable = Repeatable(identity.derive("region secrets"), identity.kid)

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ratoon.events.v1 import event_pb2
-from services.orgs.commands import custom_regions, organizations, people
+from services.orgs.commands import custom_regions, people, suspensions
 from services.orgs.domain import Person
 
 
@@ -14,7 +14,7 @@ async def from_auth(session: AsyncSession, event: event_pb2.Event) -> None:
     told = event.user_changed
     person = Person(told.user_id, told.name, told.email, told.email_verified)
     if await people.note(session, person):
-        await organizations.lift_unverified(session, person.user_id)
+        await suspensions.lift_unverified(session, person.user_id)
 
 
 async def from_snapshots(session: AsyncSession, event: event_pb2.Event) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import metadata, text_enum
 from chassis.schema import describe
-from services.orgs.domain import MemberRole, RegionType, SuspensionCause
+from services.orgs.domain import MemberRole, RegionType
 from services.orgs.domain.invitations import InvitationStatus
 
 
@@ -35,7 +35,6 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         MemberRole: text_enum(MemberRole),
         RegionType: text_enum(RegionType),
-        SuspensionCause: text_enum(SuspensionCause),
         InvitationStatus: text_enum(InvitationStatus),
         bytes: LargeBinary,
         dict[str, Any]: JSONB,
@@ -63,6 +62,11 @@ class Organization(_Dated, _Revised, Base):
             unique=True,
             postgresql_where=text("personal"),
         ),
+        Index(
+            "ix_organizations_suspended_until",
+            "suspended_until",
+            postgresql_where=text("suspended_until IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -71,10 +75,11 @@ class Organization(_Dated, _Revised, Base):
     personal: Mapped[bool] = mapped_column(default=False)
     # use_alter: regions point back at organizations.
     default_region_id: Mapped[str | None] = mapped_column(ForeignKey("regions.id", use_alter=True))
+    # What an administrator set, and beside it the wait for the creator's address to be verified: each ends by itself.
     suspended_at: Mapped[datetime | None]
     suspended_until: Mapped[datetime | None]
     suspension_reason: Mapped[str] = mapped_column(default="")
-    suspension_cause: Mapped[SuspensionCause | None]
+    unverified_since: Mapped[datetime | None]
     max_cpu_per_sandbox: Mapped[int]
     max_memory_per_sandbox: Mapped[int]
     max_disk_per_sandbox: Mapped[int]

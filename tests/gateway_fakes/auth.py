@@ -23,6 +23,7 @@ from tests.gateway_fakes.calls import (
     ADMIN,
     ADMIN_PROBE,
     ALL,
+    COLLECTOR,
     KEY,
     ORG,
     OTHER,
@@ -84,6 +85,7 @@ def people() -> dict[str, Known]:
         ),
         ADMIN: Known(key(4, *ALL, account_key=True, system_admin=True), both),
         ADMIN_PROBE: Known(Caller(credential="service", service="health-check")),
+        COLLECTOR: Known(Caller(credential="service", service="otel-collector")),
     }
 
 

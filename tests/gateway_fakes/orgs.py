@@ -6,9 +6,9 @@ from uuid import uuid4
 from ratoon.orgs.v1 import (
     organization_pb2,
     organization_service_pb2,
-    organization_service_pb2_grpc,
 )
 from tests.gateway_fakes.calls import ORG, OTHER, STAMP, USER, Calls
+from tests.gateway_fakes.settings import FakeSettings
 
 
 def an_organization(id_: str = ORG, **more: Any) -> organization_pb2.Organization:
@@ -26,12 +26,13 @@ def an_organization(id_: str = ORG, **more: Any) -> organization_pb2.Organizatio
         name="Personal",
         created_by=USER,
         limits=limits,
+        revision=3,
         **more,
     )
 
 
 class FakeOrganizations(
-    organization_service_pb2_grpc.OrganizationServiceServicer,
+    FakeSettings,
 ):
     def __init__(self) -> None:
         self.calls = Calls()
@@ -49,7 +50,11 @@ class FakeOrganizations(
         self, request: organization_service_pb2.ListOrganizationsRequest, context: Any
     ) -> organization_service_pb2.ListOrganizationsResponse:
         await self.calls.heard("ListOrganizations", request, context)
-        return organization_service_pb2.ListOrganizationsResponse(organizations=self.organizations)
+        page = self.organizations[: request.page_size or None]
+        more = "next" if len(page) < len(self.organizations) else ""
+        return organization_service_pb2.ListOrganizationsResponse(
+            organizations=page, next_page_token=more
+        )
 
     async def GetOrganization(
         self, request: organization_service_pb2.GetOrganizationRequest, context: Any

@@ -60,7 +60,7 @@ def machine_from_proto(kind: int) -> Machine | None:
 
 
 def region_limits_to_proto(row: Any) -> service_pb.RegionLimits:
-    id_, type_, available, cpu, memory, disk = row
+    id_, type_, available, cpu, memory, disk, kept_disk = row
     return service_pb.RegionLimits(
         region_id=id_,
         type=_TYPES[type_],
@@ -68,6 +68,7 @@ def region_limits_to_proto(row: Any) -> service_pb.RegionLimits:
         max_cpu_per_sandbox=cpu,
         max_memory_per_sandbox=memory,
         max_disk_per_sandbox=disk,
+        max_disk_per_non_ephemeral_sandbox=kept_disk,
     )
 
 

@@ -31,13 +31,6 @@ class RegionType(StrEnum):
     CUSTOM = "custom"
 
 
-class SuspensionCause(StrEnum):
-    """What set a suspension; nothing else lifts it."""
-
-    ADMIN = "admin"
-    EMAIL_VERIFICATION = "email-verification"
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a new organization may use."""
@@ -94,6 +87,10 @@ class OrganizationLimitReached(Refusal):
 
 class RegionNotFound(Refusal):
     kind, reason = Kind.NOT_FOUND, "REGION_NOT_FOUND"
+
+
+class UserNotFound(Refusal):
+    kind, reason = Kind.NOT_FOUND, "USER_NOT_FOUND"
 
 
 class OrganizationPersonal(Refusal):

@@ -20,6 +20,7 @@ from chassis.grpc.status import error_info
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL
 from chassis.permissions import MANAGEMENT
+from chassis.sealing import Keys
 from ratoon.orgs.v1 import invitation_service_pb2 as invitation_pb
 from ratoon.orgs.v1 import member_service_pb2 as member_pb
 from ratoon.orgs.v1 import organization_service_pb2 as pb
@@ -200,6 +201,7 @@ async def a_house(
             "trust_file": str(keyring.folder / "trust.json"),
             "auth_target": f"unix:{folder}/auth",
             "snapshots_target": f"unix:{folder}/snapshots",
+            "encryption_keys": Keys("", {}).renewed().dump(),
             **settings,
         }
     )

@@ -1,7 +1,10 @@
 """What an operator may set, and what is said about mistakes."""
 
+from pathlib import Path
+
 import pytest
 
+from chassis.sealing import Keys
 from services.orgs.__main__ import read_settings
 from services.orgs.domain import Limits, RegionTotals
 from services.orgs.domain.invitations import Delivery
@@ -14,6 +17,7 @@ _NEEDED = {
     "ORGS_TRUST_FILE": "/run/trust.json",
     "ORGS_AUTH_TARGET": "unix:/run/auth",
     "ORGS_SNAPSHOTS_TARGET": "unix:/run/snapshots",
+    "ORGS_ENCRYPTION_KEYS": Keys("", {}).renewed().dump(),
 }
 
 
@@ -143,3 +147,52 @@ def test_a_mail_server_needs_an_address_to_send_from(
     with pytest.raises(SystemExit):
         read_settings(Settings)
     assert "SMTP_EMAIL_FROM: " in capsys.readouterr().err
+
+
+def test_keys_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = Keys("", {}).renewed()
+    (tmp_path / "keys.json").write_text(keys.dump())
+    monkeypatch.delenv("ORGS_ENCRYPTION_KEYS")
+    monkeypatch.setenv("ORGS_ENCRYPTION_KEYS_FILE", str(tmp_path / "keys.json"))
+    assert read_settings(Settings).ring().keys() == keys
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"ORGS_ENCRYPTION_KEYS": ""}, "ORGS_ENCRYPTION_KEYS: "),
+        ({"ORGS_ENCRYPTION_KEYS": "changeme-hush"}, "ORGS_ENCRYPTION_KEYS: "),
+        (
+            {"ORGS_ENCRYPTION_KEYS": "", "ORGS_ENCRYPTION_KEYS_FILE": "/nowhere/keys.json"},
+            "ORGS_ENCRYPTION_KEYS_FILE: ",
+        ),
+        (
+            {"ORGS_ENCRYPTION_KEYS": "", "ORGS_ENCRYPTION_KEYS_FILE": "/dev/null"},
+            "ORGS_ENCRYPTION_KEYS_FILE: ",
+        ),
+    ],
+)
+def test_without_good_keys_nothing_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, str],
+    named: str,
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    said = capsys.readouterr().err
+    assert said.startswith(named)
+    assert said.count("\n") == 1
+    assert "hush" not in said
+
+
+def test_keys_in_both_places_are_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "keys.json").write_text(Keys("", {}).renewed().dump())
+    monkeypatch.setenv("ORGS_ENCRYPTION_KEYS_FILE", str(tmp_path / "keys.json"))
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    assert "either here or by ORGS_ENCRYPTION_KEYS_FILE" in capsys.readouterr().err
