@@ -15,13 +15,15 @@ _DEVELOPER = "00000000-0000-0000-0000-000000000001"
 _GUEST = "guest@bench.example"
 # As many roles as an organization is likely to have, however many requests there are.
 _ROLES_EACH = 50
+# Made by nobody: what one person may make is counted.
 _COPY = """
-INSERT INTO organizations SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid()))).*
+INSERT INTO organizations
+SELECT (jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid(), 'created_by', 'bench'))).*
 FROM organizations o, generate_series(1, $2::int) WHERE o.id = $1 RETURNING id::text
 """
 _OWN = """
-INSERT INTO members (organization_id, user_id, role) SELECT id, created_by, 'owner'
-FROM organizations WHERE id = ANY($1::uuid[])
+INSERT INTO members (organization_id, user_id, role) SELECT o, m.user_id, 'owner'
+FROM members m, unnest($2::uuid[]) AS o WHERE m.organization_id = $1
 """
 _INVITE = """
 INSERT INTO invitations (id, organization_id, email, invited_by, role, expires_at, status)
@@ -69,10 +71,7 @@ def _members(system: System, requests: int) -> Load:
 
 
 def _roles(system: System, requests: int, runs: int) -> Load:
-    model = system.organization("roles")
-    many = _enough(requests, runs) // _ROLES_EACH + 1
-    organizations = [row[0] for row in system.sql("orgs", _COPY, model, many)]
-    system.sql("orgs", _OWN, organizations)
+    organizations = _organizations(system, "roles", _enough(requests, runs) // _ROLES_EACH + 1)
     body = {
         "name": "role {n}",
         "description": "made by a benchmark",
@@ -91,10 +90,7 @@ def _roles(system: System, requests: int, runs: int) -> Load:
 def _invitations(system: System, requests: int, runs: int) -> Load:
     """As many organizations as there are requests: each invites the guest once."""
     key = system.ratoon("user", "add", _GUEST).split()[-1]
-    model = system.organization("invitations")
-    many = _enough(requests, runs)
-    organizations = [row[0] for row in system.sql("orgs", _COPY, model, many)]
-    system.sql("orgs", _OWN, organizations)
+    organizations = _organizations(system, "invitations", _enough(requests, runs))
     invitations = [row[0] for row in system.sql("orgs", _INVITE, organizations, _GUEST)]
     system.sql("orgs", _OFFER, invitations, _DEVELOPER)
     return Load(
@@ -103,6 +99,14 @@ def _invitations(system: System, requests: int, runs: int) -> Load:
         spread=tuple(invitations),
         **_asked(system, key, requests),
     )
+
+
+def _organizations(system: System, name: str, many: int) -> list[str]:
+    """Return so many organizations whose owner is the administrator."""
+    model = system.organization(name)
+    made = [str(row[0]) for row in system.sql("orgs", _COPY, model, many)]
+    system.sql("orgs", _OWN, model, made)
+    return made
 
 
 def _enough(requests: int, runs: int) -> int:
