@@ -5,7 +5,6 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from chassis import secrets
 from chassis.db import Database
 from chassis.grpc.caller import METADATA_KEY, Caller, Verifier
 from chassis.grpc.interceptors import current_caller
