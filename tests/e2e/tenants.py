@@ -109,13 +109,8 @@ class Issuing:
         return str(self.post("/api-keys", holder.token, body, organization)["value"])
 
     def suspend(self, organization: str) -> None:
-        """Suspend an organization that nothing was asked about yet."""
-        self.system.sql(
-            "orgs",
-            "UPDATE organizations SET suspended_at = now(), suspension_cause = 'admin',"
-            " suspension_reason = 'a test' WHERE id = $1",
-            organization,
-        )
+        path = f"/organizations/{organization}/suspend"
+        self.request("POST", path, self.system.key, body={"reason": "a test"})
 
     def machines(self) -> dict[str, str]:
         """Return the secrets of the installation's machines."""

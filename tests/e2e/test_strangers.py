@@ -31,7 +31,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "updateOrganizationOtelConfig": {"endpoint": "http://stolen.example:4317"},
     "updateExperimentalConfig": {"stolen": True},
     "updateSandboxDefaultLimitedNetworkEgress": {"sandboxDefaultLimitedNetworkEgress": True},
-    "updatePreviewWarning": {"previewWarningEnabled": True},
+    "updateOrganizationPreviewWarning": {"previewWarningEnabled": True},
     "updateOrganizationQuota": {"snapshotQuota": 1},
     "updateOrganizationRegionQuota": _QUOTA,
     "suspendOrganization": {"reason": "stolen"},
