@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import announce
@@ -17,43 +16,14 @@ from services.orgs.domain import MembershipChanged, OrganizationChanged
 from services.orgs.domain.roles import (
     MOST_HOLDERS_TOLD,
     MOST_NAMED,
-    MOST_ROLES,
     RoleAssigned,
     RoleGlobal,
-    RoleLimitReached,
     role_description,
     role_name,
     role_permissions,
 )
 from services.orgs.queries import roles as queries
 from services.orgs.tables import InvitationRole, Role
-
-
-async def create(
-    session: AsyncSession,
-    organization_id: UUID | None,
-    owner_id: str,
-    *,
-    name: str,
-    description: str,
-    permissions: Iterable[str],
-) -> Role:
-    organization = await held_by_owner(session, organization_id, owner_id)
-    role = Role(
-        organization_id=organization.id,
-        name=role_name(name),
-        description=role_description(description),
-        permissions=role_permissions(permissions),
-    )
-    made = select(func.count()).where(Role.organization_id == organization.id)
-    if (await session.scalar(made) or 0) >= MOST_ROLES:
-        message = f"an organization has at most {MOST_ROLES} roles of its own"
-        raise RoleLimitReached(message, limit=str(MOST_ROLES))
-    session.add(role)
-    await session.flush()
-    said = audited("create", "organization_role", role.id, **_body(role))
-    await announce(session, said, organization_id=organization.id)
-    return role
 
 
 async def update(

@@ -29,3 +29,15 @@ async def once(
     made = await create(session)
     await idempotency.record(session, scope, key, body, made.SerializeToString())
     return made
+
+
+def plainly(
+    create: Callable[[Any], Awaitable[_Answer]],
+) -> Callable[[AsyncSession], Awaitable[_Answer]]:
+    """Have what is made by plain statements made in a session's transaction."""
+
+    async def create_in(session: AsyncSession) -> _Answer:
+        raw = await (await session.connection()).get_raw_connection()
+        return await create(raw.driver_connection)
+
+    return create_in

@@ -3,18 +3,17 @@
 from typing import Any
 
 from grpc.aio import ServicerContext
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from chassis.grpc.interceptors import current_caller
 from chassis.pages import PageTokenInvalid, position_of
 from ratoon.orgs.v1 import role_service_pb2 as pb
 from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceServicer
-from services.orgs.commands import roles
+from services.orgs.commands import role_creation, roles
 from services.orgs.convert.roles import own_role_to_proto, role_to_proto
 from services.orgs.domain import uuid_of
 from services.orgs.queries import roles as queries
-from services.orgs.servicer.once import once
+from services.orgs.servicer.once import once, plainly
 from services.orgs.servicer.pages import cut
 
 Context = ServicerContext[Any, Any]
@@ -30,20 +29,22 @@ class RoleServicer(RoleServiceServicer):
     ) -> pb.CreateRoleResponse:
         me, id_ = current_caller.get().user_id, uuid_of(request.organization_id)
 
-        async def create(session: AsyncSession) -> pb.CreateRoleResponse:
-            role = await roles.create(
-                session,
+        async def create(connection: Any) -> pb.CreateRoleResponse:
+            row = await role_creation.create(
+                connection,
                 id_,
                 me,
                 name=request.name,
                 description=request.description,
                 permissions=request.permissions,
             )
-            return pb.CreateRoleResponse(role=own_role_to_proto(role))
+            return pb.CreateRoleResponse(role=role_to_proto(row))
 
+        if not request.request_id:
+            return await create(self._pool)
         scope = f"CreateRole {me} {id_}"
         async with self._sessions.begin() as session:
-            return await once(session, scope, request, pb.CreateRoleResponse, create)
+            return await once(session, scope, request, pb.CreateRoleResponse, plainly(create))
 
     async def ListRoles(
         self, request: pb.ListRolesRequest, context: Context
