@@ -23,8 +23,8 @@ _METADATA_LIMIT = 256
 # Lists are bare arrays: where one page ends and the next begins is said beside them.
 PAGE_SIZE, PAGE_TOKEN, NEXT_PAGE_TOKEN = b"x-page-size", b"x-page-token", b"x-next-page-token"
 _LARGEST_PAGE = 1_000
-# A revision of ours; weak ones never match in If-Match.
-_ETAG = re.compile(rb'"(\d{1,18})"')
+# A revision of ours, also where a client drops the quotes; weak ones never match in If-Match.
+_ETAG = re.compile(rb'("?)(\d{1,18})\1')
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 _HEADERS = (
     (b"user-agent", "ratoon-user-agent"),
@@ -75,7 +75,7 @@ class Call(Request):
         if not (found := _ETAG.fullmatch(sent)):
             message = "If-Match: one ETag as it was answered, or *"
             raise Problem(400, "IF_MATCH_INVALID", message)
-        return int(found[1])
+        return int(found[2])
 
     @property
     def page_size(self) -> int:

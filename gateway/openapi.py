@@ -30,15 +30,15 @@ _IF_MATCH = {
     "in": "header",
     "required": False,
     "description": "Only if it is still as the ETag of an answer says; else 412",
-    "schema": {"type": "string", "pattern": r'^(\*|"\d{1,18}")$'},
+    "schema": {"type": "string", "pattern": '^\\*$|^"[0-9]{1,18}"$'},
 }
 _PAGE = [
     {
         "name": "X-Page-Size",
         "in": "header",
         "required": False,
-        "description": "At most so many; absent: all",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 1000},
+        "description": "At most so many, up to 1000; absent: all",
+        "schema": {"type": "string", "pattern": "^([0-9]{1,3}|1000)$"},
     },
     {
         "name": "X-Page-Token",

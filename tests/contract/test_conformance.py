@@ -5,8 +5,10 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from gateway.server import serve
-from tests.gateway_fakes import ACCOUNT, Fakes
+from tests.gateway_fakes import ACCOUNT, ADMIN, Fakes
 from tests.identities import Keyring
 
 CHECKS = ",".join(
@@ -20,7 +22,13 @@ CHECKS = ",".join(
 )
 
 
-async def test_no_answer_is_unforeseen(keyring: Keyring, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("credential", "paths"),
+    [(ACCOUNT, "."), (ADMIN, "^/admin/|/quota|suspend$|-warning$|-egress$")],
+)
+async def test_no_answer_is_unforeseen(
+    keyring: Keyring, tmp_path: Path, credential: str, paths: str
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{free.getsockname()[1]}"
@@ -28,18 +36,23 @@ async def test_no_answer_is_unforeseen(keyring: Keyring, tmp_path: Path) -> None
     await fakes.start()
     async with fakes.gateway() as (_, app):
         serving = asyncio.create_task(serve(app, listen, stop))
-        status, said = await _schemathesis(f"http://{listen}/api/openapi.json", tmp_path)
+        status, said = await _schemathesis(
+            f"http://{listen}/api/openapi.json", tmp_path, credential, paths
+        )
         stop.set()
         await serving
     await fakes.stop()
     assert status == 0, said
-    assert len(fakes.snapshots.calls.names()) > 10
+    assert len(fakes.snapshots.calls.names() + fakes.orgs.calls.names()) > 10
 
 
-async def _schemathesis(document: str, folder: Path) -> tuple[int | None, str]:
+async def _schemathesis(
+    document: str, folder: Path, credential: str, paths: str
+) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).with_name("schemathesis")), "run", document),
-        *("-H", f"Authorization: Bearer {ACCOUNT}", "--checks", CHECKS, "--seed", "1"),
+        *("-H", f"Authorization: Bearer {credential}", "--checks", CHECKS, "--seed", "1"),
+        *("--include-path-regex", paths),
         *("--phases", "examples,coverage", "--generation-database", "none", "--no-color"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
