@@ -30,8 +30,8 @@ _PAGE = (
         "name": "X-Page-Size",
         "in": "header",
         "required": False,
-        "description": "How many items to answer at a time; by default all",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 1000},
+        "description": "How many items to answer at a time, up to 1000; by default all",
+        "schema": {"type": "string", "pattern": "^([0-9]{1,3}|1000)$"},
     },
     {
         "name": "X-Page-Token",

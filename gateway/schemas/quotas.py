@@ -8,8 +8,8 @@ from gateway.schemas.base import Amount, Answer, Asked, Moment, Text, whole
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 
 SandboxClass = Literal["linux-vm", "container", "android", "windows"]
-_Rate = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**31 - 1)]
-_Any = Annotated[int, BeforeValidator(whole), Field(ge=-(2**31), le=2**31 - 1)]
+_Rate = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole)]
+_Any = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(whole)]
 _Clearable = Literal[
     "authenticatedRateLimit",
     "sandboxCreateRateLimit",

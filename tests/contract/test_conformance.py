@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from gateway.app import application
 from gateway.paths import PREFIX
 from gateway.server import serve
-from tests.gateway_fakes import ACCOUNT, Fakes
+from tests.gateway_fakes import ACCOUNT, ADMIN, Fakes
 from tests.identities import Keyring
 
 CHECKS = ",".join(
@@ -51,8 +51,13 @@ def test_every_operation_is_in_one_part() -> None:
     assert {path: parts for path, parts in found.items() if len(parts) != 1} == {}
 
 
-@pytest.mark.parametrize("part", PARTS)
-async def test_no_answer_is_unforeseen(keyring: Keyring, tmp_path: Path, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "credential"),
+    [*((part, ACCOUNT) for part in PARTS), ("settings", ADMIN), ("people", ADMIN)],
+)
+async def test_no_answer_is_unforeseen(
+    keyring: Keyring, tmp_path: Path, part: str, credential: str
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{free.getsockname()[1]}"
@@ -61,18 +66,20 @@ async def test_no_answer_is_unforeseen(keyring: Keyring, tmp_path: Path, part: s
     async with fakes.gateway() as (_, app):
         serving = asyncio.create_task(serve(app, listen, stop))
         document = f"http://{listen}/api/openapi.json"
-        status, said = await _schemathesis(document, PARTS[part], tmp_path)
+        status, said = await _schemathesis(document, PARTS[part], credential, tmp_path)
         stop.set()
         await serving
     await fakes.stop()
     assert status == 0, said
 
 
-async def _schemathesis(document: str, part: str, folder: Path) -> tuple[int | None, str]:
+async def _schemathesis(
+    document: str, part: str, credential: str, folder: Path
+) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).with_name("schemathesis")), "run", document),
         *("--include-path-regex", part),
-        *("-H", f"Authorization: Bearer {ACCOUNT}", "--checks", CHECKS, "--seed", "1"),
+        *("-H", f"Authorization: Bearer {credential}", "--checks", CHECKS, "--seed", "1"),
         *("--phases", "examples,coverage", "--generation-database", "none", "--no-color"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

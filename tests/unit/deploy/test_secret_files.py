@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from chassis.sealing import KeyRing
 from deploy.local.failures import Failure
 from deploy.local.secret_files import (
+    ENCRYPTION_KEYS,
     database_secrets,
+    encryption_keys,
     refuse_placeholders,
     scram_verifier,
     service_credentials,
@@ -21,6 +24,17 @@ def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     home.prepare()
     return home
+
+
+def test_the_encryption_key_is_made_once_and_left_to_orgs(home: Home) -> None:
+    encryption_keys(home)
+    path = home.path / ENCRYPTION_KEYS
+    ring = KeyRing(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert set(ring.keys().secrets) == {ring.keys().active}
+    ring.replace(ring.keys().renewed())
+    encryption_keys(home)
+    assert len(KeyRing(path).keys().secrets) == 2
 
 
 def test_passwords_are_made_once_and_kept(home: Home) -> None:
