@@ -31,7 +31,8 @@ _PAGE = (
         "in": "header",
         "required": False,
         "description": "How many items to answer at a time; by default all",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 1000},
+        # A text, as every header is: a number that is sent as one would not be valid.
+        "schema": {"type": "string", "pattern": "^([0-9]{1,3}|1000)$"},
     },
     {
         "name": "X-Page-Token",
