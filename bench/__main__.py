@@ -1,21 +1,23 @@
-"""python -m bench all | requests | creates | scale | flood | revocation | memory | pull: figures with their targets."""
+"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | audit: figures with their targets."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 
-from bench import creates, flood, memory, pull, requests, revocation, scale
+from bench import audit, creates, flood, memory, orgs, pull, requests, revocation, scale
 from bench.table import Figure, render, write
 
 _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
     "requests": lambda o: requests.measure(o.runs, o.requests),
+    "orgs": lambda o: orgs.measure(o.runs, o.requests),
     "creates": lambda o: creates.measure(o.runs),
     "scale": lambda o: scale.measure(o.snapshots),
     "flood": lambda _: flood.measure(),
     "revocation": lambda _: revocation.measure(),
     "memory": lambda o: memory.measure(o.seconds),
     "pull": lambda o: pull.measure(o.runs),
+    "audit": lambda o: audit.measure(o.records),
 }
 
 
@@ -25,6 +27,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="counted runs, after one to warm up")
     parser.add_argument("--requests", type=int, default=3000, help="requests a run")
     parser.add_argument("--snapshots", type=int, default=1_000_000, help="rows of the large table")
+    parser.add_argument("--records", type=int, default=1_000_000, help="lines of the audit log")
     parser.add_argument(
         "--seconds", type=float, default=600, help="mixed load for the memory figure"
     )

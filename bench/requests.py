@@ -1,15 +1,13 @@
 """CPU of whole requests: gateway, services and PostgreSQL together, 16 connections, median of the runs."""
 
 import json
-from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from bench import fill, usage
-from bench.load import Load, send
+from bench import fill
+from bench.load import Load
+from bench.meter import Meter
 from bench.system import System, running
 from bench.table import Figure
-from bench.yardstick import slowness
 
 # What the published implementation needs for the same, CPU ms per request.
 REFERENCE = {
@@ -36,10 +34,10 @@ _NOWHERE = "127.0.0.1:9/nothing:1"
 
 def measure(runs: int = 3, requests: int = 3000) -> list[Figure]:
     with running(SNAPSHOTS_INSECURE_REGISTRIES="127.0.0.1:9") as system:
-        return _measure(_Meter(system), system, runs, requests)
+        return _measure(Meter(system), system, runs, requests)
 
 
-def _measure(meter: "_Meter", system: System, runs: int, requests: int) -> list[Figure]:
+def _measure(meter: Meter, system: System, runs: int, requests: int) -> list[Figure]:
     organization = system.organization("bench")
     key = system.key_of(organization)
     fill.load(system.database_url("snapshots"), {organization: 100})
@@ -68,7 +66,7 @@ def _measure(meter: "_Meter", system: System, runs: int, requests: int) -> list[
     return figures
 
 
-def _sorts(meter: "_Meter", get: dict[str, Any], runs: int) -> list[Figure]:
+def _sorts(meter: Meter, get: dict[str, Any], runs: int) -> list[Figure]:
     """The target of the listing holds for every sort and order; show the dearest."""
     dearest = Figure("list of 100, dearest sort", 0.0, "ms CPU", TARGETS["list of 100 snapshots"])
     for sort in ("name", "state", "lastUsedAt", "createdAt"):
@@ -80,54 +78,7 @@ def _sorts(meter: "_Meter", get: dict[str, Any], runs: int) -> list[Figure]:
     return [dearest]
 
 
-def _figures(meter: "_Meter", name: str, load: Load, runs: int) -> list[Figure]:
+def _figures(meter: Meter, name: str, load: Load, runs: int) -> list[Figure]:
     cost = meter.cost(load, runs)
     note = f"{cost.parts}; reference {REFERENCE[name]:g}"
     return [cost.figure(name, TARGETS[name], note)]
-
-
-@dataclass(frozen=True)
-class _Cost:
-    """CPU ms per request, medians; `parts` of the last run."""
-
-    measured: float
-    scaled: float
-    parts: str
-
-    def figure(self, name: str, target: float | None, note: str) -> Figure:
-        return Figure(name, self.measured, "ms CPU", target, note=note, scaled=self.scaled)
-
-
-class _Meter:
-    """Measures loads, the yardstick before and after every run."""
-
-    def __init__(self, system: System) -> None:
-        self._root = system.root()
-
-    def cost(self, load: Load, runs: int) -> _Cost:
-        """Run the load so often, after a quarter of it to warm up."""
-        once = Load(**{f: getattr(load, f) for f in load.__struct_fields__})
-        once.requests = max(load.requests // 4, 50)
-        send(once)
-        first = load.first + once.requests
-        measured, scaled, parts = [], [], ""
-        for _ in range(runs):
-            once.first, once.requests = first, load.requests
-            first += load.requests
-            slow = slowness()
-            before, by_command = usage.cpu_seconds(self._root), usage.by_command(self._root)
-            report = send(once)
-            spent = (usage.cpu_seconds(self._root) - before) * 1000 / load.requests
-            parts = _parts(by_command, usage.by_command(self._root), load.requests)
-            parts += f"; {load.requests / report.seconds:.0f}/s"
-            slow = (slow + slowness()) / 2
-            measured.append(spent)
-            scaled.append(spent / slow)
-        load.first = first
-        return _Cost(median(measured), median(scaled), parts)
-
-
-def _parts(before: dict[str, float], after: dict[str, float], requests: int) -> str:
-    short = {name: name.removeprefix("services.").removesuffix(" serve") for name in after}
-    spent = {short[n]: (after[n] - before.get(n, 0.0)) * 1000 / requests for n in after}
-    return " ".join(f"{n} {ms:.2f}" for n, ms in spent.items() if ms >= 0.01)

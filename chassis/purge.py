@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from chassis import idempotency
 from chassis.db import Database
@@ -12,11 +13,13 @@ log = logging.getLogger(__name__)
 _HOUR = 3600.0
 
 
-async def every_hour(feed: Feed, database: Database) -> None:
-    """Purge now and every hour, for ever; a database that is away is left for the next time."""
+async def every_hour(feed: Feed, database: Database, *more: Callable[[], Awaitable[None]]) -> None:
+    """Purge now and every hour, for ever, and what `more` forgets; a database that is away is left for the next time."""
     while True:
         try:
             await once(feed, database)
+            for forget in more:
+                await forget()
         except Exception as failure:
             if not unavailable(failure):
                 raise

@@ -16,6 +16,7 @@ from gateway.clients import Services, Targets
 from gateway.fairness import Turns
 from gateway.limits.leases import Leases
 from gateway.limits.limits import Limits
+from gateway.refusals import Refusals
 from gateway.schemas.config import (
     DaytonaConfiguration,
     OidcConfig,
@@ -33,10 +34,12 @@ _NOWHERE = "https://login.invalid"
 def gateway_of(settings: Settings, services: Services, identity: Identity) -> Gateway:
     """Build what all requests share."""
     leases = Leases(services.rate_limits, identity)
+    authenticator = Authenticator(services.authentication, identity)
     return Gateway(
         services=services,
         identity=identity,
-        authenticator=Authenticator(services.authentication, identity),
+        authenticator=authenticator,
+        refusals=Refusals(services.audit, identity, authenticator),
         uses=KeyUses(services.authentication, identity),
         peers=Peers(settings.trusted_proxies),
         lists=Turns(settings.lists_at_once, settings.lists_waiting),
@@ -101,6 +104,7 @@ async def serve(stop: asyncio.Event) -> None:
     finally:
         await gateway.limits.close()
         await gateway.uses.report()
+        await gateway.refusals.tell()
         await services.close()
 
 
@@ -111,7 +115,7 @@ async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Eve
         follow = revocations.follow(
             gateway.services.auth_channel, gateway.identity, known.revoke, known.stand
         )
-        work = (follow, gateway.uses.run(), gateway.limits.run())
+        work = (follow, gateway.uses.run(), gateway.limits.run(), gateway.refusals.run())
         tasks = [group.create_task(one) for one in work]
         await server.serve(app, listen, stop)
         for task in tasks:

@@ -101,6 +101,7 @@ def failed(visit: Visit, scope: Any, failure: Exception) -> Response:
     if problem.status == 500:
         extra = {"requestId": visit.request_id, "operation": visit.operation}
         log.error("a request failed", exc_info=failure, extra=extra)
+    visit.gateway.refusals.note(visit, problem, scope.get("path_params") or {})
     return answer(problem, scope)
 
 
@@ -115,7 +116,7 @@ async def _admit(call: Call, rule: Rule, limit: str) -> None:
     visit, gateway = call.visit, call.visit.gateway
     call.presented = _presented(call, visit, bool(rule.organization_role))
     established = await _established(call, rule, call.presented)
-    caller = established.caller
+    caller = visit.caller = established.caller
     check(rule, caller)
     call.established = established
     visit.organization_id = caller.organization_id
@@ -132,12 +133,14 @@ async def _established(call: Call, rule: Rule, presented: Presented) -> Establis
     try:
         return await authenticator.establish(presented, call.origin)
     except OrganizationForbidden:
+        call.visit.stranger = Presented(presented.credential, "", "")
         if not rule.or_system_admin:
             raise
-        call.presented = Presented(presented.credential, "", "")
+        call.presented = call.visit.stranger
         established = await authenticator.establish(call.presented, call.origin)
         if not established.caller.system_admin:
             raise
+        call.visit.stranger = None
         return established
 
 

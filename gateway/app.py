@@ -21,14 +21,24 @@ from gateway.fairness import Turns
 from gateway.limits.limits import Limits
 from gateway.openapi import document
 from gateway.paths import PREFIX
+from gateway.refusals import Refusals
 from gateway.routes import (
     account_links,
+    admin_organizations,
     admin_users,
     api_keys,
+    audit,
+    custom_regions,
     installation,
+    invitations,
     key_changes,
+    members,
+    organization_settings,
     organizations,
+    own_invitations,
+    quotas,
     regions,
+    roles,
     service_account_keys,
     snapshots,
     users,
@@ -37,6 +47,29 @@ from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
 from gateway.uses import KeyUses
 from gateway.visit import SCOPE_KEY
+
+_MODULES = (
+    snapshots,
+    api_keys,
+    key_changes,
+    # Before the organizations: `invitations` is no id of one.
+    own_invitations,
+    organizations,
+    organization_settings,
+    quotas,
+    admin_organizations,
+    members,
+    roles,
+    invitations,
+    users,
+    regions,
+    custom_regions,
+    audit,
+    service_account_keys,
+    account_links,
+    admin_users,
+    installation,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +80,7 @@ class Gateway:
     identity: Identity
     authenticator: Authenticator
     uses: KeyUses
+    refusals: Refusals
     peers: Peers
     lists: Turns
     shown: Shown
@@ -73,18 +107,7 @@ def application(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (
-        snapshots,
-        api_keys,
-        key_changes,
-        organizations,
-        service_account_keys,
-        users,
-        account_links,
-        admin_users,
-        regions,
-        installation,
-    ):
+    for module in _MODULES:
         # As they are: including a router would wrap each of its routes once more.
         app.router.routes += module.operations.routes
     described = document(app)

@@ -50,6 +50,8 @@ _PATH_LIMIT = 2_000
 _QUERY = frozenset(
     {"page", "limit", "name", "sort", "order", "sourceSandboxId", "follow", "unusedForDays"}
 )
+# What follows in such a path is a sandbox's secret: neither an answer nor a log repeats it.
+_HIDDEN_BEHIND = "/api/organizations/otel-config/by-sandbox-auth-token/"
 
 
 class ErrorBody(msgspec.Struct, rename="camel"):
@@ -113,6 +115,8 @@ def path_of(scope: Any) -> str:
     """Return the request's path as it was sent, with those query parameters that are published."""
     raw: bytes = scope.get("raw_path") or b"/"
     path = raw.decode("latin-1")
+    if scope["path"].startswith(_HIDDEN_BEHIND):
+        return _HIDDEN_BEHIND + "***"
     query = scope.get("query_string") or b""
     if query:
         known = [(k, v) for k, v in parse_qsl(query.decode("latin-1")) if k in _QUERY]

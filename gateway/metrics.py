@@ -23,6 +23,10 @@ LEASES = Counter(
     "Questions to auth for shares of limits: answered, or away when it could not be asked.",
     ["result"],
 )
+REFUSALS_DROPPED = Counter(
+    "ratoon_http_refusals_dropped_total",
+    "Refused requests that could not be kept for the audit log.",
+)
 
 
 class Numbers:

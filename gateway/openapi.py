@@ -53,18 +53,21 @@ _CREATES = {
     "createSnapshot",
     "createApiKey",
     "createOrganization",
+    "createOrganizationRole",
+    "createServiceAccount",
+    "createOrganizationInvitation",
+    "createRegion",
     "createServiceAccountApiKey",
+    "adminCreateOrganization",
 }
 _PAGED = {
+    "listOrganizations",
+    "listOrganizationRoles",
+    "listOrganizationMembers",
+    "listOrganizationInvitations",
     "listApiKeys",
     "listServiceAccountApiKeys",
     "adminListUsers",
-}
-_CONDITIONAL = {
-    "updateApiKey",
-    "updateApiKeyForUser",
-    "rotateApiKey",
-    "rotateApiKeyForUser",
 }
 # Published with the header although nothing is chosen by it: a key says itself where it belongs.
 _HEADER_ANYWAY = {"getCurrentApiKey"}
@@ -115,5 +118,5 @@ def _complete(path: str, operation: dict[str, Any], rule: Rule) -> None:
         parameters.append(_IDEMPOTENCY)
     if operation["operationId"] in _PAGED:
         parameters += _PAGE
-    if operation["operationId"] in _CONDITIONAL:
+    if "412" in operation["responses"]:
         parameters.append(_IF_MATCH)

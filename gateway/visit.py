@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chassis.grpc.caller import Caller
     from gateway.app import Gateway
+    from gateway.auth import Presented
 
 Receive = Callable[[], Awaitable[Any]]
 SCOPE_KEY = "ratoon.visit"
@@ -26,6 +28,7 @@ class Visit:
         "_timer",
         "_watcher",
         "address",
+        "caller",
         "gateway",
         "gone",
         "incoming",
@@ -35,6 +38,7 @@ class Visit:
         "request_id",
         "started",
         "status",
+        "stranger",
     )
 
     def __init__(self, gateway: "Gateway", scope: Any) -> None:
@@ -46,6 +50,9 @@ class Visit:
         self.address = gateway.peers.address(scope, self.incoming)
         self.operation = ""
         self.organization_id = ""
+        # Who was established, let in or not; or what one shows who was not established where it was asked.
+        self.caller: Caller | None = None
+        self.stranger: Presented | None = None
         self.status = 0
         self.gone = False
         self._timer: asyncio.TimerHandle | None = None

@@ -1,23 +1,27 @@
-"""EventFeedService over an outbox, and the consumer's side of it."""
+"""EventFeedService over an outbox, and the consumer's side of it: of a neighbour's feed, or of the own one."""
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 import grpc
-from google.protobuf import json_format
+import msgspec
+from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Sessions
 from chassis.grpc.caller import Identity
+from chassis.grpc.interceptors import unavailable
 from chassis.grpc.wire import from_timestamp, to_timestamp
 from chassis.listen import Wakeups
 from chassis.metrics import FEED_LAG
-from chassis.outbox import CHANNEL, Feed, Row, position_of
+from chassis.outbox import CHANNEL, CursorExpired, Feed, Row, position_of
 from ratoon.events.v1 import event_feed_service_pb2 as pb
 from ratoon.events.v1 import event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import (
@@ -31,7 +35,14 @@ _HELD_BACK_SECONDS = 0.05
 _SAFETY_SECONDS = 5.0
 # Under load events are shown in batches, or every single one would cost a read here and a transaction there.
 _LINGER_SECONDS = 0.02
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_PAYLOADS = {
+    field.name: GetMessageClass(field.message_type)
+    for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["payload"].fields
+    if field.message_type is not None
+}
 Handle = Callable[[AsyncSession, event_pb2.Event], Awaitable[None]]
+HandleAll = Callable[[AsyncSession, Sequence[event_pb2.Event]], Awaitable[None]]
 
 
 class EventFeedServicer(EventFeedServiceServicer):
@@ -45,23 +56,33 @@ class EventFeedServicer(EventFeedServiceServicer):
         self, request: pb.WatchRequest, context: Any
     ) -> AsyncIterator[pb.WatchResponse]:
         if request.ungated:
-            async for rows in ungated(self._feed, self._wakeups):
+            shown = ungated(self._feed, self._wakeups)
+        else:
+            shown = ordered(self._feed, self._wakeups, request.after)
+        async with aclosing(shown):
+            async for rows in shown:
                 yield pb.WatchResponse(events=[event_to_proto(r) for r in rows])
-            return
-        position = await self._feed.start(request.after)
-        with self._wakeups.on(CHANNEL) as woken:
-            while True:
-                woken.clear()
-                rows, more = await self._feed.read(position)
-                if rows:
-                    position = position_of(rows[-1])
-                    yield pb.WatchResponse(events=[event_to_proto(r) for r in rows])
-                    await asyncio.sleep(_LINGER_SECONDS)
-                else:
-                    await wait(woken, _HELD_BACK_SECONDS if more else _SAFETY_SECONDS)
 
 
-async def ungated(feed: Feed, wakeups: Wakeups) -> AsyncIterator[list[Row]]:
+async def ordered(feed: Feed, wakeups: Wakeups, after: str) -> AsyncGenerator[list[Row], None]:
+    """Yield what is behind the cursor, in order and nothing twice, and then what is committed, as soon as it may be shown.
+
+    Refused as EventFeedService.Watch is.
+    """
+    position = await feed.start(after)
+    with wakeups.on(CHANNEL) as woken:
+        while True:
+            woken.clear()
+            rows, more = await feed.read(position)
+            if rows:
+                position = position_of(rows[-1])
+                yield rows
+                await asyncio.sleep(_LINGER_SECONDS)
+            else:
+                await wait(woken, _HELD_BACK_SECONDS if more else _SAFETY_SECONDS)
+
+
+async def ungated(feed: Feed, wakeups: Wakeups) -> AsyncGenerator[list[Row], None]:
     """Yield an empty list at once, then what is committed from now on, as soon as it is."""
     mark = await feed.now()
     with wakeups.on(CHANNEL) as woken:
@@ -84,67 +105,120 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def event_to_proto(row: Row) -> event_pb2.Event:
-    event = event_pb2.Event(
+    told: dict[str, Any] = {"origin": _message(event_pb2.Origin, row.origin)}
+    if (payload := _PAYLOADS.get(row.type)) is not None:
+        told[row.type] = _message(payload, row.payload)
+    return event_pb2.Event(
         cursor=row.cursor,
         create_time=to_timestamp(row.created_at),
         organization_id=row.organization_id,
+        **told,
     )
-    json_format.Parse(row.origin, event.origin, ignore_unknown_fields=True)
-    payload = getattr(event, row.type, None)
-    if payload is not None:
-        payload.SetInParent()
-        json_format.Parse(row.payload, payload, ignore_unknown_fields=True)
-    return event
 
 
-class Consumer:
-    """Takes a neighbour's events into effect, each once: cursor and effect share a transaction."""
+def _message(kind: Any, written: str) -> Any:
+    """Return what `announce` wrote as a message; fields that this release does not know are left out.
 
-    def __init__(
-        self, feed: str, channel: grpc.aio.Channel, identity: Identity, sessions: Sessions
-    ) -> None:
+    By hand: the general conversion costs ten times as much, and every event is shown to several watchers.
+    """
+    known = kind.DESCRIPTOR.fields_by_name
+    fields = _decode(written)
+    return kind(**{name: value for name, value in fields.items() if name in known})
+
+
+class _Taking(ABC):
+    """Takes events into effect, each once: cursor and effect share a transaction."""
+
+    def __init__(self, feed: str, sessions: Sessions) -> None:
         self._feed = feed
-        self._stub = EventFeedServiceStub(channel)
-        self._identity = identity
         self._sessions = sessions
 
+    @abstractmethod
+    def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+        """Yield what happened behind the cursor, in order, some at a time."""
+
     async def run(self, handle: Handle) -> None:
-        """Consume for ever; what fails is tried again from the last cursor that took effect."""
+        """Consume for ever, one event after the other; what fails is tried again from the last cursor that took effect."""
+
+        async def each(session: AsyncSession, events: Sequence[event_pb2.Event]) -> None:
+            for event in events:
+                await handle(session, event)
+
+        await self.run_all(each)
+
+    async def run_all(self, handle: HandleAll) -> None:
+        """Consume for ever, as many events together as were shown together."""
         while True:
             try:
                 await self._follow(handle)
+            except CursorExpired:
+                await self._missed()
             except grpc.aio.AioRpcError as cut:
                 log.info("feed of %s cut: %s (%s)", self._feed, cut.code().name, cut.details())
                 if cut.code() is grpc.StatusCode.OUT_OF_RANGE:
-                    log.error(
-                        "events of %s were missed: away for longer than they are kept", self._feed
-                    )
-                    await self._begin_anew()
-            except Exception:
-                log.exception("an event of %s could not take effect", self._feed)
+                    await self._missed()
+            except Exception as failure:
+                if unavailable(failure):
+                    log.warning("feed of %s: away: %s", self._feed, type(failure).__name__)
+                else:
+                    log.exception("an event of %s could not take effect", self._feed)
             await asyncio.sleep(random.uniform(0.1, 0.5))
 
-    async def _follow(self, handle: Handle) -> None:
-        request = pb.WatchRequest(after=await self._cursor())
-        async for answer in self._stub.Watch(request, metadata=self._identity.metadata()):
-            if not answer.events:
-                continue
-            async with self._sessions.begin() as session:
-                for event in answer.events:
-                    await handle(session, event)
-                await session.execute(
-                    _SAVE, {"feed": self._feed, "cursor": answer.events[-1].cursor}
-                )
-            happened = from_timestamp(answer.events[-1].create_time)
-            FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
+    async def _follow(self, handle: HandleAll) -> None:
+        async with aclosing(self._events(await self._cursor())) as shown:
+            async for events in shown:
+                if events:
+                    await self._take(handle, events)
+
+    async def _take(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> None:
+        async with self._sessions.begin() as session:
+            await handle(session, events)
+            await session.execute(_SAVE, {"feed": self._feed, "cursor": events[-1].cursor})
+        happened = from_timestamp(events[-1].create_time)
+        FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
 
     async def _cursor(self) -> str:
         async with self._sessions() as session:
             return await session.scalar(_CURSOR, {"feed": self._feed}) or ""
 
-    async def _begin_anew(self) -> None:
+    async def _missed(self) -> None:
+        log.error("events of %s were missed: away for longer than they are kept", self._feed)
         async with self._sessions.begin() as session:
             await session.execute(_SAVE, {"feed": self._feed, "cursor": ""})
+
+
+class Consumer(_Taking):
+    """Takes a neighbour's events into effect."""
+
+    def __init__(
+        self, feed: str, channel: grpc.aio.Channel, identity: Identity, sessions: Sessions
+    ) -> None:
+        super().__init__(feed, sessions)
+        self._stub = EventFeedServiceStub(channel)
+        self._identity = identity
+
+    async def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+        request = pb.WatchRequest(after=after)
+        stream = self._stub.Watch(request, metadata=self._identity.metadata())
+        try:
+            async for answer in stream:
+                yield answer.events
+        finally:
+            stream.cancel()
+
+
+class OwnConsumer(_Taking):
+    """Takes the own events of a context into effect, read where they are written."""
+
+    def __init__(self, feed: str, source: Feed, wakeups: Wakeups, sessions: Sessions) -> None:
+        super().__init__(feed, sessions)
+        self._source = source
+        self._wakeups = wakeups
+
+    async def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+        async with aclosing(ordered(self._source, self._wakeups, after)) as shown:
+            async for rows in shown:
+                yield [event_to_proto(r) for r in rows]
 
 
 _CURSOR = text("SELECT cursor FROM feed_cursors WHERE feed = :feed")

@@ -212,10 +212,13 @@ def unavailable(failure: BaseException) -> bool:
 
 
 _AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "57014", "55P03", "25P03", "40001", "40P01"})
+# Without a state of the server's: a connection that ended under a statement confuses its driver in several ways.
 _LOST = frozenset(
     {
         "asyncpg.exceptions._base.InterfaceError",
+        "asyncpg.exceptions._base.InternalClientError",
         "sqlalchemy.exc.InterfaceError",
+        "sqlalchemy.exc.InternalError",
         "sqlalchemy.exc.TimeoutError",
     }
 )

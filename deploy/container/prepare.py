@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.local.operator import make_identities
 from deploy.local.postgres import roles_and_databases
-from deploy.local.secret_files import CONTEXTS, database_secrets, service_credentials
+from deploy.local.secret_files import CONTEXTS, database_secrets, make_own
 from deploy.local.state import Home, write_private
 
 FOLDER = Path(__file__).parents[1] / "compose-state"
@@ -22,12 +22,15 @@ def prepare(folder: Path) -> None:
     (folder / "secrets").mkdir(mode=0o700, exist_ok=True)
     home = Home(folder)
     secrets = database_secrets(home)
-    service_credentials(home, os.environ)
+    make_own(home, os.environ)
     make_identities(home.secrets)
     for context in CONTEXTS:
         url = f"postgresql://{context}:{secrets[context].password}@postgres/{context}"
         write_private(home.secrets / f"{context}-database-url", url + "\n")
     write_private(home.secrets / "postgres-password", secrets["postgres"].password + "\n")
+    if not (home.secrets / "smtp-password").exists():
+        # The one secret that is not ours to make.
+        write_private(home.secrets / "smtp-password", os.environ.get("SMTP_PASSWORD", "") + "\n")
     roles = {context: secrets[context] for context in CONTEXTS}
     write_private(home.secrets / "roles.sql", roles_and_databases(roles))
     uid, gid = (os.geteuid(), os.getegid()) if os.geteuid() else (_ACCOUNT, _ACCOUNT)

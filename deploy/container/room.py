@@ -5,11 +5,11 @@ import runpy
 from pathlib import Path
 
 MODULES = {"gateway": "gateway", "operator": "deploy.local.operator"}
-_SUFFIX = "_DATABASE_URL_FILE"
+_SUFFIXES = ("_DATABASE_URL_FILE", "SMTP_PASSWORD_FILE")
 
 
 def main() -> None:
-    for name in [name for name in os.environ if name.endswith(_SUFFIX)]:
+    for name in [name for name in os.environ if name.endswith(_SUFFIXES)]:
         secret = Path(os.environ.pop(name)).read_text().strip()
         os.environ[name.removesuffix("_FILE")] = secret
     room = os.environ["RATOON_ROOM"]

@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     )
     logs.set_defaults(act=_logs)
 
-    key = commands.add_parser("key", help="account keys").add_subparsers(
+    key = commands.add_parser("key", help="account keys, the encryption key").add_subparsers(
         required=True, metavar="COMMAND"
     )
     new = key.add_parser(
@@ -114,6 +114,12 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--name", default="", help="the key's name")
     new.add_argument("--email", default="", help="the holder's address")
     new.set_defaults(act=_key_new)
+    rotate = key.add_parser(
+        "rotate-encryption",
+        parents=[common],
+        help="encrypt what is kept secret under a new key, while everything runs",
+    )
+    rotate.set_defaults(act=_key_rotate)
 
     user = commands.add_parser("user", help="people").add_subparsers(
         required=True, metavar="COMMAND"
@@ -215,6 +221,16 @@ def _logs(parsed: argparse.Namespace, home: Home) -> int:
 def _key_new(parsed: argparse.Namespace, home: Home) -> int:
     answer = _operator(home, "issue-key", "--name", parsed.name, "--email", parsed.email)
     print(answer["secret"])
+    return 0
+
+
+def _key_rotate(_parsed: argparse.Namespace, home: Home) -> int:
+    from deploy.local import control
+
+    answer = control.ask(home, {"do": "rotate-encryption"}, patience=600)
+    if "error" in answer:
+        raise Failure(answer["error"])
+    print(f"encrypted anew: {answer['resealed']}")
     return 0
 
 

@@ -33,10 +33,13 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "orgs": (
         "ORGS_",
+        "AUDIT_LOG_RETENTION_DAYS",
         "DEFAULT_ORG_QUOTA_",
         "DEFAULT_REGION_",
         "ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS",
         "SKIP_USER_EMAIL_VERIFICATION",
+        "DASHBOARD_URL",
+        "SMTP_",
     ),
     "snapshots": ("SNAPSHOTS_", "DEFAULT_REGION_", *_PROXY),
     "gateway": (

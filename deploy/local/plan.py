@@ -11,12 +11,14 @@ from deploy.local.environment import for_room
 from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import READY_LINE, Cluster, end, roles_and_databases, running_postmaster
 from deploy.local.process import Spec
-from deploy.local.secret_files import CONTEXTS, DatabaseSecret
+from deploy.local.secret_files import CONTEXTS, ENCRYPTION_KEYS, DatabaseSecret
 from deploy.local.state import Home, socket_path
 
 METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
 # The other contexts that a context calls.
-_PEERS = {"auth": ("orgs",), "orgs": ("auth",), "snapshots": ("orgs", "auth")}
+_PEERS = {"auth": ("orgs",), "orgs": ("auth", "snapshots"), "snapshots": ("orgs", "auth")}
+# With either the operator keeps the encryption keys elsewhere.
+_ENCRYPTION_KEYS = {"ORGS_ENCRYPTION_KEYS", "ORGS_ENCRYPTION_KEYS_FILE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +92,18 @@ def _database(site: Site, cluster: Cluster, secrets: Mapping[str, DatabaseSecret
 
 
 def _context(site: Site, context: str) -> list[Spec]:
-    environment = _context_environment(site, context)
+    environment = context_environment(site, context)
     base = () if own_server(context, site.environ) else ("databases", "postgres")
     migrate = Spec(
         name=f"{context}-migrate",
-        command=_python(f"services.{context}", "migrate"),
+        command=python_command(f"services.{context}", "migrate"),
         environment=environment,
         after=base,
         once=True,
     )
     serve = Spec(
         name=context,
-        command=_python(f"services.{context}", "serve"),
+        command=python_command(f"services.{context}", "serve"),
         environment=environment,
         after=(migrate.name, *base),
         metrics=environment[f"{context.upper()}_METRICS_LISTEN"],
@@ -110,11 +112,11 @@ def _context(site: Site, context: str) -> list[Spec]:
 
 
 def _worker(site: Site) -> Spec:
-    environment = _context_environment(site, "snapshots")
+    environment = context_environment(site, "snapshots")
     base = () if own_server("snapshots", site.environ) else ("postgres",)
     return Spec(
         name="snapshots-worker",
-        command=_python("services.snapshots", "work"),
+        command=python_command("services.snapshots", "work"),
         environment=environment,
         after=("snapshots-migrate", *base),
         metrics=environment["SNAPSHOTS_WORKER_METRICS_LISTEN"],
@@ -137,7 +139,7 @@ def _gateway(site: Site) -> Spec:
         environment["GATEWAY_TRUSTED_PROXIES"] = proxies
     return Spec(
         name="gateway",
-        command=_python("gateway", "serve"),
+        command=python_command("gateway", "serve"),
         environment=environment,
         after=CONTEXTS,
         metrics=environment["GATEWAY_METRICS_LISTEN"],
@@ -154,12 +156,13 @@ def _edge(site: Site) -> Spec:
     )
 
 
-def _context_environment(site: Site, context: str) -> dict[str, str]:
+def context_environment(site: Site, context: str) -> dict[str, str]:
     prefix = context.upper()
     secrets = site.home.secrets
     environment = {
         # The operator may have the store elsewhere; where the processes meet is the launcher's affair.
         **({"SNAPSHOTS_STORE_PATH": str(site.home.store)} if context == "snapshots" else {}),
+        **({"DASHBOARD_URL": _front(site)} if context == "orgs" else {}),
         **_based_on(for_room(context, site.environ)),
         f"{prefix}_LISTEN": site.target(context),
         f"{prefix}_METRICS_LISTEN": f"{LOOPBACK}:{site.metrics[context]}",
@@ -169,6 +172,8 @@ def _context_environment(site: Site, context: str) -> dict[str, str]:
     }
     if context == "auth":
         environment["AUTH_SERVICE_CREDENTIALS_FILE"] = str(secrets / "service-credentials.json")
+    if context == "orgs" and not environment.keys() & _ENCRYPTION_KEYS:
+        environment["ORGS_ENCRYPTION_KEYS_FILE"] = str(site.home.path / ENCRYPTION_KEYS)
     if context == "snapshots":
         worker = f"{LOOPBACK}:{site.metrics['worker']}"
         environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker
@@ -180,6 +185,11 @@ def _context_environment(site: Site, context: str) -> dict[str, str]:
     return environment
 
 
+def _front(site: Site) -> str:
+    """Return where people reach the installation, unless the operator says where its pages are."""
+    return site.environ.get("GATEWAY_PUBLIC_URL") or f"http://{LOOPBACK}:{site.port}"
+
+
 def _based_on(given: dict[str, str]) -> dict[str, str]:
     """Make relative import paths absolute, for the processes run in another folder."""
     if path := given.get("PYTHONPATH"):
@@ -188,6 +198,6 @@ def _based_on(given: dict[str, str]) -> dict[str, str]:
     return given
 
 
-def _python(module: str, command: str) -> tuple[str, ...]:
+def python_command(module: str, command: str) -> tuple[str, ...]:
     # -P: modules come from the installation, never from the folder a process happens to run in.
     return (sys.executable, "-P", "-m", module, command)

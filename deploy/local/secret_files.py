@@ -14,6 +14,7 @@ from deploy.local.failures import Failure
 from deploy.local.state import Home, write_private
 
 CONTEXTS = ("auth", "orgs", "snapshots")
+ENCRYPTION_KEYS = "secrets/orgs-encryption-keys.json"
 SERVICE_CREDENTIALS = ("health-check", "otel-collector")
 _SCRAM_ROUNDS = 4096
 _PLACEHOLDERS = frozenset(
@@ -44,6 +45,19 @@ def database_secrets(home: Home) -> dict[str, DatabaseSecret]:
             kept[role] = {"password": password, "verifier": scram_verifier(password)}
         home.write("secrets/databases.json", kept)
     return {role: DatabaseSecret(**value) for role, value in kept.items()}
+
+
+def make_own(home: Home, environ: Mapping[str, str]) -> None:
+    """Make what the contexts keep secret among themselves."""
+    service_credentials(home, environ)
+    encryption_keys(home)
+
+
+def encryption_keys(home: Home) -> None:
+    """Make the key that orgs seals secrets with, once; from then on orgs alone changes the file."""
+    if not home.read(ENCRYPTION_KEYS):
+        id_, key = secrets.token_hex(8), base64.b64encode(secrets.token_bytes(32)).decode()
+        home.write(ENCRYPTION_KEYS, {"active": id_, "keys": {id_: key}})
 
 
 def scram_verifier(password: str, salt: bytes | None = None) -> str:

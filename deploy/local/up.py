@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,8 @@ from deploy.local.failures import Failure
 from deploy.local.plan import METRICS, Site, own_server, plan
 from deploy.local.ports import LOOPBACK, choose, require_free
 from deploy.local.postgres import Cluster, clear_leftovers, initialise, place_for_data
-from deploy.local.secret_files import (
-    CONTEXTS,
-    database_secrets,
-    refuse_placeholders,
-    service_credentials,
-)
+from deploy.local.rotation import rotate
+from deploy.local.secret_files import CONTEXTS, database_secrets, make_own, refuse_placeholders
 from deploy.local.state import Home, runtime_folder, socket_path, take_lock
 from deploy.local.supervisor import Supervisor
 
@@ -78,7 +75,7 @@ async def _run(options: Options, tell: Tell, say: Journal) -> None:
     supervisor = Supervisor(plan(site), site.runtime, options.home.logs, say)
     supervisor.watch_signals()
     facts = _facts(options)
-    server = await control.serve(site.runtime, lambda request: _answer(supervisor, facts, request))
+    server = await control.serve(site.runtime, partial(_answer, supervisor, site, facts))
     administrator = asyncio.create_task(_administrator(supervisor, options))
     try:
         if not await supervisor.boot():
@@ -106,7 +103,7 @@ async def _administrator(supervisor: Supervisor, options: Options) -> dict[str, 
 async def _prepare(options: Options) -> Site:
     """Make what the first start needs and find what later ones have."""
     home, environ = options.home, options.environ
-    service_credentials(home, environ)
+    make_own(home, environ)
     runtime = runtime_folder(home, "services")
     embedded = not all(own_server(context, environ) for context in CONTEXTS)
     work = [asyncio.to_thread(_identities, home, environ)]
@@ -184,7 +181,7 @@ def _facts(options: Options) -> dict[str, Any]:
 
 
 async def _answer(
-    supervisor: Supervisor, facts: Mapping[str, Any], request: dict[str, Any]
+    supervisor: Supervisor, site: Site, facts: Mapping[str, Any], request: dict[str, Any]
 ) -> dict[str, Any]:
     wanted = request.get("do")
     if wanted == "down":
@@ -196,4 +193,6 @@ async def _answer(
         if seconds := request.get("wait"):
             await supervisor.settle(float(seconds))
         return {**facts, **supervisor.status()}
+    if wanted == "rotate-encryption":
+        return await rotate(site)
     return {"error": f"unknown request {wanted!r}"}

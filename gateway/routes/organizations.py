@@ -1,4 +1,4 @@
-"""/organizations: REST in front of OrganizationService and MemberService."""
+"""/organizations: REST in front of OrganizationService."""
 
 from fastapi import Response
 
@@ -10,11 +10,8 @@ from gateway.schemas.errors import errors
 from gateway.schemas.organizations import (
     CreateOrganization,
     Organization,
-    OrganizationUser,
-    UpdateOrganizationDefaultRegion,
-    member_from_proto,
 )
-from ratoon.orgs.v1 import member_service_pb2
+from gateway.schemas.settings import UpdateOrganizationDefaultRegion
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 
 operations = router("/organizations", "organizations")
@@ -25,14 +22,15 @@ operations = router("/organizations", "organizations")
     operation_id="listOrganizations",
     summary="List the caller's organizations",
     response_model=list[Organization],
-    responses=errors(),
+    responses=errors(400),
 )
 @guarded("orgs.OrganizationService/ListOrganizations")
 async def list_organizations(call: Call) -> Response:
-    gateway = call.visit.gateway
+    gateway, request = call.visit.gateway, pb.ListOrganizationsRequest()
+    request.page_size, request.page_token = call.page_size, call.page_token
     async with gateway.lists.of(call.caller.organization_id or call.caller.user_id):
-        stub = call.services.organizations
-        answer = await call.rpc(stub.ListOrganizations, pb.ListOrganizationsRequest())
+        answer = await call.rpc(call.services.organizations.ListOrganizations, request)
+        call.say_next_page(answer.next_page_token)
         return json([gateway.shown.organization(o) for o in answer.organizations])
 
 
@@ -52,6 +50,7 @@ async def create_organization(call: Call, body: CreateOrganization) -> Response:
         request_id=call.idempotency_key,
     )
     answer = await call.rpc(call.services.organizations.CreateOrganization, request)
+    call.say_revision(answer.organization.revision)
     response = json(call.visit.gateway.shown.organization(answer.organization))
     response.status_code = 201
     return response
@@ -68,6 +67,7 @@ async def create_organization(call: Call, body: CreateOrganization) -> Response:
 async def get_organization(call: Call, organizationId: Segment) -> Response:
     request = pb.GetOrganizationRequest(organization_id=call.caller.organization_id)
     answer = await call.rpc(call.services.organizations.GetOrganization, request)
+    call.say_revision(answer.organization.revision)
     return json(call.visit.gateway.shown.organization(answer.organization))
 
 
@@ -78,11 +78,13 @@ async def get_organization(call: Call, organizationId: Segment) -> Response:
     status_code=204,
     response_class=Response,
     response_model=None,
-    responses=errors(),
+    responses=errors(400, 412),
 )
 @guarded("orgs.OrganizationService/DeleteOrganization")
 async def delete_organization(call: Call, organizationId: Segment) -> Response:
-    request = pb.DeleteOrganizationRequest(organization_id=call.caller.organization_id)
+    request = pb.DeleteOrganizationRequest(
+        organization_id=call.caller.organization_id, if_revision=call.if_revision
+    )
     await call.rpc(call.services.organizations.DeleteOrganization, request)
     return Response(status_code=204)
 
@@ -94,7 +96,7 @@ async def delete_organization(call: Call, organizationId: Segment) -> Response:
     status_code=204,
     response_class=Response,
     response_model=None,
-    responses=errors(404, 409, body=True),
+    responses=errors(404, 409, 412, body=True),
 )
 @guarded("orgs.OrganizationService/SetDefaultRegion")
 async def set_organization_default_region(
@@ -103,7 +105,9 @@ async def set_organization_default_region(
     body: UpdateOrganizationDefaultRegion,
 ) -> Response:
     request = pb.SetDefaultRegionRequest(
-        organization_id=call.caller.organization_id, region_id=body.default_region_id
+        organization_id=call.caller.organization_id,
+        region_id=body.default_region_id,
+        if_revision=call.if_revision,
     )
     await call.rpc(call.services.organizations.SetDefaultRegion, request)
     return Response(status_code=204)
@@ -123,22 +127,3 @@ async def leave_organization(call: Call, organizationId: Segment) -> Response:
     request = pb.LeaveOrganizationRequest(organization_id=call.caller.organization_id)
     await call.rpc(call.services.organizations.LeaveOrganization, request)
     return Response(status_code=204)
-
-
-@operations.get(
-    "/{organizationId:segment}/users",
-    operation_id="listOrganizationMembers",
-    summary="List the members of an organization",
-    response_model=list[OrganizationUser],
-    responses=errors(),
-)
-@guarded("orgs.MemberService/ListMembers")
-async def list_organization_members(
-    call: Call,
-    organizationId: Segment,
-) -> list[OrganizationUser]:
-    organization_id = call.caller.organization_id
-    async with call.visit.gateway.lists.of(organization_id):
-        request = member_service_pb2.ListMembersRequest(organization_id=organization_id)
-        answer = await call.rpc(call.services.members.ListMembers, request)
-    return [member_from_proto(m) for m in answer.members]

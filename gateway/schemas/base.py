@@ -54,7 +54,7 @@ def iso(stamp: Timestamp) -> str:
     return _second(stamp.seconds) + _MILLISECONDS[stamp.nanos // 1_000_000]
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """JSON knows one kind of number: 2.0 is an integer, 2.5 is left for the type to refuse."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -75,4 +75,4 @@ _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(max_length=1_024, pattern=_NO_NUL)]
 LongText = Annotated[str, StringConstraints(max_length=262_144, pattern=_NO_NUL)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Amount = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**31 - 1)]
+Amount = Annotated[int, BeforeValidator(whole), Field(ge=0, le=2**31 - 1)]

@@ -1,14 +1,13 @@
-"""Shapes of organizations and their members."""
+"""Shapes of organizations."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from google.protobuf.message import Message
 from pydantic import Field
 
+from gateway.schemas import telemetry
 from gateway.schemas.base import Answer, Asked, Text, iso
-from ratoon.access.v1 import access_pb2
-from ratoon.orgs.v1 import member_pb2, role_pb2
 from ratoon.orgs.v1 import organization_pb2 as pb
 
 _DATE = {"format": "date-time"}
@@ -21,10 +20,6 @@ _NOTHING = msgspec.UNSET
 
 class CreateOrganization(Asked):
     name: Text = Field(min_length=1, description="Display name")
-    default_region_id: Text = Field(min_length=1, description="A shared region")
-
-
-class UpdateOrganizationDefaultRegion(Asked):
     default_region_id: Text = Field(min_length=1, description="A shared region")
 
 
@@ -50,7 +45,7 @@ class Organization(Answer):
     sandbox_create_rate_limit: int | None
     sandbox_lifecycle_rate_limit: int | None
     experimental_config: dict[str, Any]
-    otel_config: dict[str, Any] | None
+    otel_config: telemetry.OtelConfig | None
     authenticated_rate_limit_ttl_seconds: int | None
     sandbox_create_rate_limit_ttl_seconds: int | None
     sandbox_lifecycle_rate_limit_ttl_seconds: int | None
@@ -60,27 +55,6 @@ class Organization(Answer):
     sso_enabled: bool
     scim_enabled: bool
     default_queue_timeout: int | None
-
-
-class OrganizationRole(Answer):
-    id: str
-    name: str
-    description: str
-    permissions: list[str]
-    is_global: bool
-    created_at: Annotated[str, Field(json_schema_extra=_DATE)]
-    updated_at: Annotated[str, Field(json_schema_extra=_DATE)]
-
-
-class OrganizationUser(Answer):
-    user_id: str
-    organization_id: str
-    name: str
-    email: str
-    role: Literal["owner", "member"]
-    assigned_roles: list[OrganizationRole]
-    created_at: Annotated[str, Field(json_schema_extra=_DATE)]
-    updated_at: Annotated[str, Field(json_schema_extra=_DATE)]
 
 
 class Encoded(msgspec.Struct, rename="camel"):
@@ -109,12 +83,12 @@ class Encoded(msgspec.Struct, rename="camel"):
     authenticated_rate_limit_ttl_seconds: int | None
     sandbox_create_rate_limit_ttl_seconds: int | None
     sandbox_lifecycle_rate_limit_ttl_seconds: int | None
+    experimental_config: dict[str, Any]
+    otel_config: dict[str, Any] | None
+    secret_quota: int
+    max_secrets_per_sandbox: int
+    preview_warning_enabled: bool
     # What this installation has nothing to say about, in the values that strict clients accept.
-    experimental_config: dict[str, Any] = {}
-    otel_config: dict[str, Any] | None = None
-    secret_quota: int = 0
-    max_secrets_per_sandbox: int = 0
-    preview_warning_enabled: bool = False
     sso_enabled: bool = False
     scim_enabled: bool = False
     default_queue_timeout: int | None = None
@@ -160,6 +134,11 @@ class Shown:
             sandbox_lifecycle_rate_limit_ttl_seconds=_set(
                 limits, "sandbox_lifecycle_rate_limit_ttl_seconds"
             ),
+            experimental_config=telemetry.experimental(said),
+            otel_config=telemetry.masked(said),
+            secret_quota=limits.secret_quota,
+            max_secrets_per_sandbox=limits.max_secrets_per_sandbox,
+            preview_warning_enabled=said.preview_warning_enabled,
         )
 
     def _until(self, suspension: pb.Suspension) -> str | None:
@@ -168,29 +147,3 @@ class Shown:
 
 def _set(limits: Message, field: str) -> int | None:
     return getattr(limits, field) if limits.HasField(field) else None
-
-
-def member_from_proto(said: member_pb2.Member) -> OrganizationUser:
-    owner = said.role == access_pb2.ORGANIZATION_ROLE_OWNER
-    return OrganizationUser(
-        user_id=said.user_id,
-        organization_id=said.organization_id,
-        name=said.name,
-        email=said.email,
-        role="owner" if owner else "member",
-        assigned_roles=[role_from_proto(role) for role in said.roles],
-        created_at=iso(said.create_time),
-        updated_at=iso(said.update_time),
-    )
-
-
-def role_from_proto(said: role_pb2.Role) -> OrganizationRole:
-    return OrganizationRole(
-        id=said.id,
-        name=said.name,
-        description=said.description,
-        permissions=list(said.permissions),
-        is_global=said.is_global,
-        created_at=iso(said.create_time),
-        updated_at=iso(said.update_time),
-    )

@@ -19,6 +19,7 @@ from chassis.listen import Wakeups
 from chassis.logging import configure
 from chassis.outbox import CHANNEL, Feed
 from chassis.process import run
+from chassis.secrets import Repeatable
 from ratoon.auth.v1 import (
     api_key_service_pb2,
     authentication_service_pb2,
@@ -35,7 +36,6 @@ from ratoon.events.v1 import event_feed_service_pb2, event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from services.auth import events
 from services.auth.commands.revocation import REVOKED
-from services.auth.commands.secrets import Repeatable
 from services.auth.domain.machines import ServiceCredentials
 from services.auth.domain.people import Issuer
 from services.auth.peers import SERVICES, Organizations

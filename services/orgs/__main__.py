@@ -1,9 +1,13 @@
-"""`python -m services.orgs serve | migrate`; the only place where the objects of this context are built."""
+"""`python -m services.orgs serve | migrate | rotate-keys`; the only place where the objects of this context are built."""
 
 import asyncio
+import json
 import sys
-from typing import TypeVar
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
+import grpc
 from pydantic import ValidationError
 
 from chassis import logging, metrics, process, purge
@@ -11,23 +15,43 @@ from chassis.db import Database, connect
 from chassis.grpc import revocations
 from chassis.grpc.caller import Identity, Trust, Verifier
 from chassis.grpc.client import channel
-from chassis.grpc.feed import Consumer, EventFeedServicer
+from chassis.grpc.feed import Consumer, EventFeedServicer, OwnConsumer
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL, Feed
+from chassis.secrets import Repeatable
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
-from ratoon.orgs.v1 import member_service_pb2, organization_service_pb2, region_service_pb2
+from ratoon.orgs.v1 import (
+    audit_service_pb2,
+    invitation_service_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+    region_service_pb2,
+    role_service_pb2,
+)
+from ratoon.orgs.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from ratoon.orgs.v1.invitation_service_pb2_grpc import add_InvitationServiceServicer_to_server
 from ratoon.orgs.v1.member_service_pb2_grpc import add_MemberServiceServicer_to_server
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from ratoon.orgs.v1.region_service_pb2_grpc import add_RegionServiceServicer_to_server
-from services.orgs.commands import regions
-from services.orgs.events import from_auth
+from ratoon.orgs.v1.role_service_pb2_grpc import add_RoleServiceServicer_to_server
+from services.orgs.commands import audit, mails, regions
+from services.orgs.commands.suspensions import SUSPENSIONS
+from services.orgs.events import from_auth, from_snapshots
+from services.orgs.mail.mailer import Mailer
+from services.orgs.mail.post import Post
+from services.orgs.servicer.audit import AuditServicer
+from services.orgs.servicer.audit_feed import into_audit_log
+from services.orgs.servicer.invitations import InvitationServicer
 from services.orgs.servicer.members import MemberServicer
 from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
-from services.orgs.settings import DatabaseSettings, Settings
+from services.orgs.servicer.roles import RoleServicer
+from services.orgs.servicer.rotation import RotationRunning, rotate
+from services.orgs.servicer.suspensions import end_suspensions
+from services.orgs.settings import DatabaseSettings, KeySettings, Settings
 
 _S = TypeVar("_S", bound=DatabaseSettings)
 
@@ -41,8 +65,12 @@ def main(arguments: list[str]) -> None:
         case ["migrate"]:
             logging.configure("orgs")
             migrate(read_settings(DatabaseSettings))
+        case ["rotate-keys"]:
+            logging.configure("orgs")
+            count = asyncio.run(rotate_keys(read_settings(KeySettings)))
+            print(json.dumps({"resealed": count}))
         case _:
-            sys.exit("usage: python -m services.orgs serve | migrate")
+            sys.exit("usage: python -m services.orgs serve | migrate | rotate-keys")
 
 
 def migrate(settings: DatabaseSettings) -> None:
@@ -50,6 +78,18 @@ def migrate(settings: DatabaseSettings) -> None:
     from chassis.migrations import upgrade
 
     upgrade("services.orgs", settings.database_url.get_secret_value())
+
+
+async def rotate_keys(settings: KeySettings) -> int:
+    """Replace the encryption key; return how many secrets are sealed anew."""
+    url = settings.database_url.get_secret_value()
+    database = await connect(url, application="orgs key rotation", sessions=1, hot=1)
+    try:
+        return await rotate(database, settings.ring())
+    except RotationRunning as running:
+        sys.exit(str(running))
+    finally:
+        await database.close()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -60,38 +100,98 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     verifier = Verifier(Trust(settings.trust_file))
     wakeups, feed = Wakeups(url, "orgs"), Feed(database.pool)
     auth = channel(settings.auth_target, event_feed_service_pb2, authentication_service_pb2)
+    snapshots = channel(settings.snapshots_target, event_feed_service_pb2)
     consumer = Consumer("auth", auth, identity, database.sessions)
+    counter = Consumer("snapshots", snapshots, identity, database.sessions)
     try:
         await provide_default_region(database, settings)
         metrics.expose(settings.metrics_listen)
         async with asyncio.TaskGroup() as group:
             background = [
-                group.create_task(wakeups.run((CHANNEL,))),
+                group.create_task(wakeups.run((CHANNEL, mails.CHANNEL, SUSPENSIONS))),
                 group.create_task(consumer.run(from_auth)),
+                group.create_task(counter.run(from_snapshots)),
                 # Nothing to drop at `stand`: what the verifier remembers, it would verify again.
                 group.create_task(
                     revocations.follow(auth, identity, verifier.revoke, stand=lambda: None)
                 ),
-                group.create_task(purge.every_hour(feed, database)),
+                group.create_task(end_suspensions(database.sessions, wakeups)),
+                group.create_task(
+                    purge.every_hour(feed, database, *_forgetting(database, settings))
+                ),
+                *map(
+                    group.create_task,
+                    _audited(database, (feed, wakeups), (auth, snapshots), identity),
+                ),
+                *(group.create_task(m.run()) for m in mailers(database, wakeups, settings)),
             ]
-            await build(database, verifier, wakeups, settings).serve(settings.listen, stop)
+            server = build(database, verifier, wakeups, settings, identity)
+            await server.serve(settings.listen, stop)
             for task in background:
                 task.cancel()
     finally:
         await auth.close()
+        await snapshots.close()
         await database.close()
 
 
-def build(database: Database, verifier: Verifier, wakeups: Wakeups, settings: Settings) -> Server:
+def build(
+    database: Database,
+    verifier: Verifier,
+    wakeups: Wakeups,
+    settings: Settings,
+    identity: Identity,
+) -> Server:
     """Return the server with all services of this context."""
     server = Server("orgs", verifier)
-    organizations = OrganizationServicer(database, settings.defaults())
+    organizations = OrganizationServicer(database, settings.defaults(), settings.ring())
     server.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, organizations)
     server.add(member_service_pb2, add_MemberServiceServicer_to_server, MemberServicer(database))
-    server.add(region_service_pb2, add_RegionServiceServicer_to_server, RegionServicer(database))
+    repeatable = Repeatable(identity.derive("region secrets"), identity.kid)
+    region = RegionServicer(database, repeatable)
+    server.add(region_service_pb2, add_RegionServiceServicer_to_server, region)
+    server.add(role_service_pb2, add_RoleServiceServicer_to_server, RoleServicer(database))
+    invitations = InvitationServicer(
+        database,
+        settings.delivery(),
+        verified_email_required=settings.defaults().verified_email_required,
+    )
+    server.add(invitation_service_pb2, add_InvitationServiceServicer_to_server, invitations)
+    server.add(audit_service_pb2, add_AuditServiceServicer_to_server, AuditServicer(database))
     feed = EventFeedServicer(Feed(database.pool), wakeups)
     server.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, feed)
     return server
+
+
+def mailers(database: Database, wakeups: Wakeups, settings: Settings) -> list[Mailer]:
+    """Return who sends mails; nobody without a mail server."""
+    relay = settings.relay()
+    if relay is None:
+        return []
+    return [Mailer(database.sessions, wakeups, Post(relay), settings.delivery())]
+
+
+def _audited(
+    database: Database,
+    own: tuple[Feed, Wakeups],
+    channels: tuple[grpc.aio.Channel, grpc.aio.Channel],
+    identity: Identity,
+) -> list[Coroutine[Any, Any, None]]:
+    """Return what writes the audit log, from the feeds of auth and snapshots and from the own one."""
+    sessions, (auth, snapshots) = database.sessions, channels
+    return [
+        Consumer("auth audit", auth, identity, sessions).run_all(into_audit_log("auth")),
+        Consumer("snapshots audit", snapshots, identity, sessions).run_all(
+            into_audit_log("snapshots")
+        ),
+        OwnConsumer("orgs audit", *own, sessions).run_all(into_audit_log("orgs")),
+    ]
+
+
+def _forgetting(database: Database, settings: Settings) -> list[partial[Coroutine[Any, Any, None]]]:
+    """Return what is forgotten every hour besides: without a number of days the audit log is kept for ever."""
+    days = settings.audit_log_retention_days
+    return [] if days is None else [partial(audit.forget, database.sessions, days)]
 
 
 async def provide_default_region(database: Database, settings: Settings) -> None:

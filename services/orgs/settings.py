@@ -1,12 +1,17 @@
 """What an operator may set."""
 
-from typing import Annotated
+from email.headerregistry import HeaderRegistry
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.errors import Refusal
+from chassis.sealing import KeyRing
 from services.orgs.domain import Defaults, Limits, RegionTotals, display_name
+from services.orgs.domain.invitations import Delivery
+from services.orgs.mail.post import Relay
 
 
 def _shown(name: str) -> str:
@@ -30,7 +35,40 @@ class DatabaseSettings(BaseSettings):
     database_url: SecretStr
 
 
-class Settings(DatabaseSettings):
+class KeySettings(DatabaseSettings):
+    """Where the encryption keys are: in a file, or in the variable itself where the platform keeps secrets."""
+
+    encryption_keys_file: Path | None = None
+    encryption_keys: SecretStr | None = Field(None, validate_default=True)
+
+    @field_validator("encryption_keys_file")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                KeyRing(path)
+            except OSError as unreadable:
+                raise ValueError(f"the file cannot be read: {unreadable.strerror}") from None
+        return path
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _one_of_both(cls, keys: SecretStr | None, told: ValidationInfo) -> SecretStr | None:
+        if keys is not None:
+            KeyRing(text=keys.get_secret_value())
+        # A file that was refused has been complained about already.
+        elsewhere = told.data.get("encryption_keys_file", "refused") is not None
+        if (keys is not None) == elsewhere:
+            raise ValueError("give the encryption keys either here or by ORGS_ENCRYPTION_KEYS_FILE")
+        return keys
+
+    def ring(self) -> KeyRing:
+        if self.encryption_keys is not None:
+            return KeyRing(text=self.encryption_keys.get_secret_value())
+        return KeyRing(self.encryption_keys_file)
+
+
+class Settings(KeySettings):
     """All that the server needs. Names without prefix are those of the published self-hosted installation."""
 
     listen: str
@@ -38,6 +76,7 @@ class Settings(DatabaseSettings):
     identity_file: str
     trust_file: str
     auth_target: str
+    snapshots_target: str
 
     region_id: str = Field("us", alias="DEFAULT_REGION_ID", pattern=r"^[A-Za-z0-9_.-]{1,255}$")
     region_name: Annotated[str, AfterValidator(_shown)] = Field("us", alias="DEFAULT_REGION_NAME")
@@ -57,6 +96,49 @@ class Settings(DatabaseSettings):
         False, alias="ORGANIZATION_SANDBOX_DEFAULT_LIMITED_NETWORK_EGRESS"
     )
     skip_email_verification: bool = Field(False, alias="SKIP_USER_EMAIL_VERIFICATION")
+    # Unset: for ever.
+    audit_log_retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        None, alias="AUDIT_LOG_RETENTION_DAYS"
+    )
+
+    dashboard_url: str = Field(
+        "http://localhost:3986", alias="DASHBOARD_URL", pattern=r"^https?://[!-~]+$"
+    )
+    # No host: mails are not sent, and whoever invites passes a link on.
+    smtp_host: str = Field("", alias="SMTP_HOST")
+    smtp_port: int | None = Field(None, alias="SMTP_PORT", ge=1, le=65_535)
+    smtp_user: str = Field("", alias="SMTP_USER")
+    smtp_password: SecretStr = Field(SecretStr(""), alias="SMTP_PASSWORD")
+    smtp_secure: bool = Field(False, alias="SMTP_SECURE")
+    smtp_email_from: str = Field("", alias="SMTP_EMAIL_FROM", validate_default=True)
+
+    @field_validator("smtp_email_from")
+    @classmethod
+    def _sender(cls, value: str, told: ValidationInfo) -> str:
+        """Refuse at the start what would keep every mail back."""
+        if not told.data.get("smtp_host"):
+            return value
+        header: Any = HeaderRegistry()("From", value if value.isprintable() else "")
+        if header.defects or len(header.addresses) != 1 or not header.addresses[0].domain:
+            raise ValueError("SMTP_HOST needs the address that mails are from")
+        return value
+
+    def delivery(self) -> Delivery:
+        """Return how invitations reach whom they are for."""
+        return Delivery(self.dashboard_url.rstrip("/"), by_mail=bool(self.smtp_host))
+
+    def relay(self) -> Relay | None:
+        """Return the mail server, if there is one."""
+        if not self.smtp_host:
+            return None
+        return Relay(
+            host=self.smtp_host,
+            port=self.smtp_port or (465 if self.smtp_secure else 587),
+            user=self.smtp_user,
+            password=self.smtp_password.get_secret_value(),
+            secure=self.smtp_secure,
+            sender=self.smtp_email_from,
+        )
 
     def defaults(self) -> Defaults:
         """Return what new organizations are given."""

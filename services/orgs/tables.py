@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    CheckConstraint,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
@@ -22,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.db import metadata, text_enum
 from chassis.schema import describe
-from services.orgs.domain import MemberRole, RegionType, SuspensionCause
+from services.orgs.domain import MemberRole, RegionType
 from services.orgs.domain.invitations import InvitationStatus
 
 
@@ -34,7 +35,6 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         MemberRole: text_enum(MemberRole),
         RegionType: text_enum(RegionType),
-        SuspensionCause: text_enum(SuspensionCause),
         InvitationStatus: text_enum(InvitationStatus),
         bytes: LargeBinary,
         dict[str, Any]: JSONB,
@@ -62,6 +62,11 @@ class Organization(_Dated, _Revised, Base):
             unique=True,
             postgresql_where=text("personal"),
         ),
+        Index(
+            "ix_organizations_suspended_until",
+            "suspended_until",
+            postgresql_where=text("suspended_until IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -70,10 +75,11 @@ class Organization(_Dated, _Revised, Base):
     personal: Mapped[bool] = mapped_column(default=False)
     # use_alter: regions point back at organizations.
     default_region_id: Mapped[str | None] = mapped_column(ForeignKey("regions.id", use_alter=True))
+    # What an administrator set, and beside it the wait for the creator's address to be verified: each ends by itself.
     suspended_at: Mapped[datetime | None]
     suspended_until: Mapped[datetime | None]
     suspension_reason: Mapped[str] = mapped_column(default="")
-    suspension_cause: Mapped[SuspensionCause | None]
+    unverified_since: Mapped[datetime | None]
     max_cpu_per_sandbox: Mapped[int]
     max_memory_per_sandbox: Mapped[int]
     max_disk_per_sandbox: Mapped[int]
@@ -200,6 +206,17 @@ class RegionQuota(_Dated, Base):
     total_gpu_quota: Mapped[int] = mapped_column(server_default="0")
 
 
+class RegionUsage(Base):
+    """What is kept in a custom region, as the feeds of other contexts tell."""
+
+    __tablename__ = "region_usage"
+
+    region_id: Mapped[str] = mapped_column(
+        ForeignKey("regions.id", ondelete="CASCADE"), primary_key=True
+    )
+    snapshots: Mapped[int] = mapped_column(BigInteger)
+
+
 class Invitation(_Dated, _Revised, Base):
     __tablename__ = "invitations"
     __table_args__ = (
@@ -265,6 +282,61 @@ class Person(Base):
     name: Mapped[str]
     email: Mapped[str]
     email_verified: Mapped[bool]
+
+
+class AuditRecord(Base):
+    """A line of the audit log. Without foreign keys: it outlives what it tells of."""
+
+    __tablename__ = "audit_records"
+    __table_args__ = (
+        CheckConstraint("status_code >= 0", name="status"),
+        # Its condition keeps it away from those who ask for the records of one organization.
+        Index(
+            "ix_audit_records_created_at",
+            "created_at",
+            "id",
+            postgresql_where=text("status_code >= 0"),
+        ),
+        Index(
+            "ix_audit_records_organization_id",
+            "organization_id",
+            "created_at",
+            "id",
+            postgresql_where=text("organization_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    organization_id: Mapped[UUID | None]
+    actor_id: Mapped[str] = mapped_column(server_default="")
+    actor_email: Mapped[str] = mapped_column(server_default="")
+    actor_api_key_prefix: Mapped[str] = mapped_column(server_default="")
+    actor_api_key_suffix: Mapped[str] = mapped_column(server_default="")
+    action: Mapped[str]
+    target_type: Mapped[str] = mapped_column(server_default="")
+    target_id: Mapped[str] = mapped_column(server_default="")
+    status_code: Mapped[int]
+    error_message: Mapped[str] = mapped_column(server_default="")
+    ip_address: Mapped[str] = mapped_column(server_default="")
+    user_agent: Mapped[str] = mapped_column(server_default="")
+    source: Mapped[str] = mapped_column(server_default="")
+    # "metadata" is taken: it is where SQLAlchemy keeps the tables.
+    particulars: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSONB)
+
+
+class AuditCount(Base):
+    """How many records an organization has, or all have together (the zero id): ever, of a day, of an hour.
+
+    Triggers keep it, in the transaction that writes or forgets records.
+    """
+
+    __tablename__ = "audit_counts"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    span: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
+    records: Mapped[int] = mapped_column(BigInteger)
 
 
 describe(Base.metadata)

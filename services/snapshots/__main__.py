@@ -24,9 +24,11 @@ from ratoon.snapshots.v1 import snapshot_service_pb2
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
 from services.snapshots.commands.retirement import RETIRE
+from services.snapshots.commands.reviews import REVIEW
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
 from services.snapshots.servicer.notifier import Notifier
+from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
 from services.snapshots.servicer.upkeep import retire
 from services.snapshots.settings import DatabaseSettings, Settings
@@ -52,6 +54,7 @@ class Snapshots:
         self._wakeups = Wakeups(url, "snapshots")
         self._feed = Feed(database.pool)
         self._organizations = Organizations(orgs, identity)
+        self._reviews = Reviews(database.sessions, self._organizations, self._wakeups)
         self._consumer = Consumer("orgs", orgs, identity, database.sessions)
         self._notifier = Notifier(database.pool)
         self._pages = Pages(database.pool, heavy.pool)
@@ -59,7 +62,7 @@ class Snapshots:
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
         servicer = SnapshotServicer(
-            self._database, self._pages, self._organizations, self._notifier
+            self._database, self._pages, self._organizations, self._reviews, self._notifier
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
         server.add(
@@ -76,12 +79,13 @@ class Snapshots:
             self._auth, self._identity, self._verifier.revoke, stand=lambda: None
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE)))
+            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW)))
             tasks.create_task(follow)
             tasks.create_task(self._organizations.follow())
             tasks.create_task(self._consumer.run(events.take))
             tasks.create_task(self._notifier.run())
             tasks.create_task(retire(self._database.sessions, self._wakeups))
+            tasks.create_task(self._reviews.run())
             tasks.create_task(purge.every_hour(self._feed, self._database))
 
 

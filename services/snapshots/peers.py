@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.grpc.caller import Identity
 from chassis.grpc.status import error_info
@@ -16,7 +17,7 @@ from ratoon.events.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1 import region_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
-from services.snapshots.domain import Limits, Maxima, OrganizationGone, Region
+from services.snapshots.domain import Limits, Maxima, OrganizationGone, Region, Suspension
 
 log = logging.getLogger(__name__)
 # However well the pushes work, nothing older than this is believed.
@@ -43,7 +44,10 @@ class Organizations:
         self._known: dict[str, _Entry] = {}
 
     async def limits_of(self, organization_id: str) -> Limits:
-        """Return the limits as of at most 30 s ago. Refused with ORGANIZATION_FORBIDDEN when it is gone."""
+        """Return the limits as of at most 30 s ago. Refused with ORGANIZATION_FORBIDDEN when it is gone.
+
+        What is made under them compares their revision with the one that is known by then: see `commands.create`.
+        """
         entry = self._known.get(organization_id)
         if entry is None or time.monotonic() - entry.asked > _BELIEVED_SECONDS:
             entry = self._ask(organization_id)
@@ -51,6 +55,11 @@ class Organizations:
             return entry.answer.result()
         # Shielded: who asked first may go away while others wait for the same answer.
         return await asyncio.shield(entry.answer)
+
+    async def fresh_limits_of(self, organization_id: str) -> Limits:
+        """Return the limits as of now, and do not believe older ones any more."""
+        self.drop(organization_id)
+        return await self.limits_of(organization_id)
 
     def drop(self, organization_id: str) -> None:
         """Forget one organization; an answer that is on its way is not kept either."""
@@ -98,21 +107,34 @@ class Organizations:
             if error_info(refused).reason == "ORGANIZATION_NOT_FOUND":
                 raise OrganizationGone("the organization is deleted") from refused
             raise
-        return _limits_from_proto(answer)
+        return _limits_from_proto(organization_id, answer)
 
 
-def _limits_from_proto(answer: pb.GetLimitsResponse) -> Limits:
-    limits, until = answer.limits, answer.suspension.until_time
-    ends = answer.suspension.HasField("until_time")
+def _limits_from_proto(organization_id: str, answer: pb.GetLimitsResponse) -> Limits:
+    limits = answer.limits
     return Limits(
+        organization_id=organization_id,
+        revision=answer.revision,
         snapshot_quota=limits.snapshot_quota,
         max_snapshot_size=limits.max_snapshot_size,
         maxima=_maxima(limits),
         default_region_id=answer.default_region_id,
         regions={r.region_id: _region(r) for r in answer.regions},
-        suspended=answer.HasField("suspension"),
-        suspended_until=until.seconds + until.nanos / 1e9 if ends else None,
+        suspension=_suspension(answer) if answer.HasField("suspension") else None,
     )
+
+
+def _suspension(answer: pb.GetLimitsResponse) -> Suspension:
+    said, grace = answer.suspension, answer.limits.suspension_cleanup_grace_period_hours
+    return Suspension(
+        reason=said.reason,
+        until=_seconds(said.until_time) if said.HasField("until_time") else None,
+        cleanup=_seconds(said.time) + grace * 3600.0,
+    )
+
+
+def _seconds(moment: Timestamp) -> float:
+    return moment.seconds + moment.nanos / 1e9
 
 
 def _region(region: pb.RegionLimits) -> Region:

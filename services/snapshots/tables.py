@@ -143,6 +143,17 @@ class Usage(Base):
     ceiling: Mapped[int] = mapped_column(server_default=text("0"))
     # The organization was deleted: nothing is made for it any more.
     closed: Mapped[bool] = mapped_column(server_default=text("false"))
+    # Nothing is made under limits of an older revision.
+    limits_revision: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+
+
+class Review(Base):
+    """An organization that is to be looked at: its limits may have changed, or its suspension becomes serious."""
+
+    __tablename__ = "reviews"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
 class Snapshot(Base):

@@ -26,8 +26,11 @@ WITHOUT_RPC = {
     "ConfigController_getConfig",
     "HealthController_live",
     "HealthController_check",
+    "getAuditScenarios",
 }
-PUBLIC = {"listSharedRegions", "ConfigController_getConfig", "HealthController_live"}
+PUBLIC = {"listSharedRegions", "ConfigController_getConfig", "HealthController_live"} | {
+    "getAuditScenarios"
+}
 
 
 def test_every_rpc_has_a_rule() -> None:

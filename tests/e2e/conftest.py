@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench.system import System, running
+from tests.e2e.tenants import Issuing
 from tests.images import Image, image
+from tests.issuer import AUDIENCE, TestIssuer
 from tests.registry import Registry, running_registry
 
 
@@ -28,6 +30,19 @@ def system(registry: Registry) -> Iterator[System]:
     """A system that may speak plain HTTP with the registry and with a port where nobody listens."""
     with running(SNAPSHOTS_INSECURE_REGISTRIES=f"{registry.host},127.0.0.1:9") as system:
         yield system
+
+
+@pytest.fixture(scope="session")
+def issuing() -> Iterator[Issuing]:
+    """A system of its own whose people come with tokens of the tests' issuer."""
+    issuer = TestIssuer()
+    oidc = {"OIDC_ISSUER_BASE_URL": issuer.url, "OIDC_CLIENT_ID": "ratoon"}
+    told = {"SNAPSHOTS_INSECURE_REGISTRIES": "127.0.0.1:9", "OIDC_AUDIENCE": AUDIENCE}
+    try:
+        with running(**oidc, **told) as system:
+            yield Issuing(system, issuer)
+    finally:
+        issuer.close()
 
 
 @pytest.fixture(scope="session")

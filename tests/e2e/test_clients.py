@@ -59,6 +59,9 @@ def test_the_api_client(system: System, registry: Registry, small_image: Image) 
     assert seen["organization"] == ["Ünternehmen & Söhne", False, "us"]
     assert seen["got"]
     assert seen["members"] == ["owner"]
+    assert (seen["role"], seen["roles"]) == (["read:volumes"], "S")
+    assert (seen["invitation"], seen["invitations"]) == ("owner", ["pending"])
+    assert seen["own invitations"] == [0, []]
     assert seen["me"] == "ratoon-admin"
     assert seen["regions"] == seen["shared"] == ["us"]
     assert seen["key"] == ["dtn_", 68]

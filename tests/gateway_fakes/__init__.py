@@ -6,6 +6,7 @@ from tests.gateway_fakes.calls import (
     ADMIN,
     ADMIN_PROBE,
     ALL,
+    COLLECTOR,
     KEY,
     ORG,
     OTHER,
@@ -19,6 +20,7 @@ from tests.gateway_fakes.calls import (
 )
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.orgs import FakeOrganizations, an_organization
+from tests.gateway_fakes.people import FakePeople, a_member, a_role, an_invitation
 from tests.gateway_fakes.snapshots import FakeSnapshots, NameTaken, QuotaExceeded, a_snapshot
 from tests.gateway_fakes.system import Fakes
 
@@ -27,6 +29,7 @@ __all__ = [
     "ADMIN",
     "ADMIN_PROBE",
     "ALL",
+    "COLLECTOR",
     "KEY",
     "ORG",
     "OTHER",
@@ -40,12 +43,16 @@ __all__ = [
     "FakeApiKeys",
     "FakeAuth",
     "FakeOrganizations",
+    "FakePeople",
     "FakeSnapshots",
     "FakeUsers",
     "Fakes",
     "Known",
     "NameTaken",
     "QuotaExceeded",
+    "a_member",
+    "a_role",
     "a_snapshot",
+    "an_invitation",
     "an_organization",
 ]

@@ -23,6 +23,7 @@ from tests.gateway_fakes.calls import (
     ADMIN,
     ADMIN_PROBE,
     ALL,
+    COLLECTOR,
     KEY,
     ORG,
     OTHER,
@@ -79,9 +80,12 @@ def people() -> dict[str, Known]:
         VIEWER: Known(Caller(credential="oidc", user_id="vera"), {ORG: "member"}),
         KEY: Known(key(1, *ALL)),
         READER: Known(key(2)),
-        ACCOUNT: Known(key(3, *ALL, "manage:organization", account_key=True), both),
+        ACCOUNT: Known(
+            key(3, *ALL, "manage:organization", "read:audit_logs", account_key=True), both
+        ),
         ADMIN: Known(key(4, *ALL, account_key=True, system_admin=True), both),
         ADMIN_PROBE: Known(Caller(credential="service", service="health-check")),
+        COLLECTOR: Known(Caller(credential="service", service="otel-collector")),
     }
 
 

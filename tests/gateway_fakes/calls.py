@@ -12,6 +12,7 @@ STAMP = Timestamp(seconds=1_767_225_600, nanos=123_000_000)
 SHOWN_STAMP = "2026-01-01T00:00:00.123Z"
 ORG, OTHER = str(UUID(int=1, version=4)), str(UUID(int=2, version=4))
 USER = "auth0|ada"
+ADMIN, COLLECTOR = "dtn_" + "d" * 64, "collector-credential"
 OWNER, VIEWER, KEY, READER, ACCOUNT, ADMIN_PROBE = (
     "eyJ.owner",
     "eyJ.viewer",
@@ -21,7 +22,10 @@ OWNER, VIEWER, KEY, READER, ACCOUNT, ADMIN_PROBE = (
     "probe-credential",
 )
 ADMIN = "dtn_" + "d" * 64
-ALL = ("write:snapshots", "delete:snapshots", "manage:api_keys", "manage:members")
+ALL = (
+    *("write:snapshots", "delete:snapshots", "manage:api_keys", "manage:members"),
+    *("manage:roles", "write:regions", "delete:regions"),
+)
 
 
 @dataclass

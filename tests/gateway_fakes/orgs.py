@@ -3,20 +3,12 @@
 from typing import Any
 from uuid import uuid4
 
-from ratoon.access.v1 import access_pb2
 from ratoon.orgs.v1 import (
-    member_pb2,
-    member_service_pb2,
-    member_service_pb2_grpc,
     organization_pb2,
     organization_service_pb2,
-    organization_service_pb2_grpc,
-    region_pb2,
-    region_service_pb2,
-    region_service_pb2_grpc,
-    role_pb2,
 )
 from tests.gateway_fakes.calls import ORG, OTHER, STAMP, USER, Calls
+from tests.gateway_fakes.settings import FakeSettings
 
 
 def an_organization(id_: str = ORG, **more: Any) -> organization_pb2.Organization:
@@ -34,14 +26,13 @@ def an_organization(id_: str = ORG, **more: Any) -> organization_pb2.Organizatio
         name="Personal",
         created_by=USER,
         limits=limits,
+        revision=3,
         **more,
     )
 
 
 class FakeOrganizations(
-    organization_service_pb2_grpc.OrganizationServiceServicer,
-    member_service_pb2_grpc.MemberServiceServicer,
-    region_service_pb2_grpc.RegionServiceServicer,
+    FakeSettings,
 ):
     def __init__(self) -> None:
         self.calls = Calls()
@@ -59,7 +50,11 @@ class FakeOrganizations(
         self, request: organization_service_pb2.ListOrganizationsRequest, context: Any
     ) -> organization_service_pb2.ListOrganizationsResponse:
         await self.calls.heard("ListOrganizations", request, context)
-        return organization_service_pb2.ListOrganizationsResponse(organizations=self.organizations)
+        page = self.organizations[: request.page_size or None]
+        more = "next" if len(page) < len(self.organizations) else ""
+        return organization_service_pb2.ListOrganizationsResponse(
+            organizations=page, next_page_token=more
+        )
 
     async def GetOrganization(
         self, request: organization_service_pb2.GetOrganizationRequest, context: Any
@@ -85,41 +80,3 @@ class FakeOrganizations(
     ) -> organization_service_pb2.LeaveOrganizationResponse:
         await self.calls.heard("LeaveOrganization", request, context)
         return organization_service_pb2.LeaveOrganizationResponse()
-
-    async def ListMembers(
-        self, request: member_service_pb2.ListMembersRequest, context: Any
-    ) -> member_service_pb2.ListMembersResponse:
-        await self.calls.heard("ListMembers", request, context)
-        role = role_pb2.Role(id="r", create_time=STAMP, update_time=STAMP, name="Developer")
-        role.permissions.append("write:sandboxes")
-        member = member_pb2.Member(
-            organization_id=request.organization_id,
-            create_time=STAMP,
-            update_time=STAMP,
-            user_id=USER,
-            role=access_pb2.ORGANIZATION_ROLE_OWNER,
-            roles=[role],
-        )
-        return member_service_pb2.ListMembersResponse(members=[member])
-
-    async def ListSharedRegions(
-        self, request: region_service_pb2.ListSharedRegionsRequest, context: Any
-    ) -> region_service_pb2.ListSharedRegionsResponse:
-        await self.calls.heard("ListSharedRegions", request, context)
-        return region_service_pb2.ListSharedRegionsResponse(regions=[_region()])
-
-    async def ListRegions(
-        self, request: region_service_pb2.ListRegionsRequest, context: Any
-    ) -> region_service_pb2.ListRegionsResponse:
-        await self.calls.heard("ListRegions", request, context)
-        return region_service_pb2.ListRegionsResponse(regions=[_region()])
-
-
-def _region() -> region_pb2.Region:
-    return region_pb2.Region(
-        id="us",
-        create_time=STAMP,
-        update_time=STAMP,
-        name="us",
-        type=region_pb2.REGION_TYPE_SHARED,
-    )

@@ -97,6 +97,18 @@ class FakeSnapshots(snapshot_service_pb2_grpc.SnapshotServiceServicer):
         self._find(request.ref.text)
         return snapshot_service_pb2.DeactivateSnapshotResponse()
 
+    async def GetUsage(
+        self, request: snapshot_service_pb2.GetUsageRequest, context: Any
+    ) -> snapshot_service_pb2.GetUsageResponse:
+        await self.calls.heard("GetUsage", request, context)
+        return snapshot_service_pb2.GetUsageResponse(snapshots=7)
+
+    async def ApplyLimits(
+        self, request: snapshot_service_pb2.ApplyLimitsRequest, context: Any
+    ) -> snapshot_service_pb2.ApplyLimitsResponse:
+        await self.calls.heard("ApplyLimits", request, context)
+        return snapshot_service_pb2.ApplyLimitsResponse()
+
     async def StreamBuildLog(
         self, request: snapshot_service_pb2.StreamBuildLogRequest, context: Any
     ) -> AsyncIterator[snapshot_service_pb2.StreamBuildLogResponse]:

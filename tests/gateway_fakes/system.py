@@ -26,21 +26,30 @@ from ratoon.auth.v1 import (
     user_service_pb2_grpc,
 )
 from ratoon.orgs.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    invitation_service_pb2,
+    invitation_service_pb2_grpc,
     member_service_pb2,
     member_service_pb2_grpc,
     organization_service_pb2,
     organization_service_pb2_grpc,
     region_service_pb2,
     region_service_pb2_grpc,
+    role_service_pb2,
+    role_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
+from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
+from tests.gateway_fakes.people import FakePeople
+from tests.gateway_fakes.regions import FakeRegions
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.identities import Keyring
 
@@ -56,7 +65,10 @@ class Fakes:
         self.rate_limits = FakeRateLimits()
         self.users = FakeUsers()  # type: ignore[abstract]  # the gateway asks nothing else of it
         self.orgs = FakeOrganizations()  # type: ignore[abstract]  # as above
+        self.people = FakePeople()
+        self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
+        self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
 
@@ -134,12 +146,27 @@ class Fakes:
                 (
                     member_service_pb2,
                     member_service_pb2_grpc.add_MemberServiceServicer_to_server,
-                    self.orgs,
+                    self.people,
+                ),
+                (
+                    role_service_pb2,
+                    role_service_pb2_grpc.add_RoleServiceServicer_to_server,
+                    self.people,
+                ),
+                (
+                    invitation_service_pb2,
+                    invitation_service_pb2_grpc.add_InvitationServiceServicer_to_server,
+                    self.people,
+                ),
+                (
+                    audit_service_pb2,
+                    audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+                    self.audit,
                 ),
                 (
                     region_service_pb2,
                     region_service_pb2_grpc.add_RegionServiceServicer_to_server,
-                    self.orgs,
+                    self.regions,
                 ),
             ],
             "snapshots": [

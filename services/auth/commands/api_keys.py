@@ -9,10 +9,10 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import secrets
 from chassis.db import Pool
 from chassis.idempotency import record, replay
 from chassis.outbox import CHANNEL, encode
-from services.auth.commands import secrets
 from services.auth.domain.api_keys import (
     ApiKey,
     Draft,

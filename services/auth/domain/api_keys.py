@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from chassis.errors import Kind, Refusal
 from services.auth.domain.display import displayable
 
-PREFIX = "dtn_"
 _SHOWN = 3
 _LONGEST_OVERLAP = timedelta(days=30)
 _MOST_UNUSED_DAYS = 36_500

@@ -9,9 +9,10 @@ from chassis.db import Database
 from chassis.grpc.caller import METADATA_KEY, Caller, Verifier
 from chassis.grpc.interceptors import current_caller
 from chassis.revisions import check_revision
+from chassis.secrets import fresh
 from ratoon.auth.v1 import api_key_service_pb2 as pb
 from ratoon.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceServicer
-from services.auth.commands import key_changes, revocation, secrets
+from services.auth.commands import key_changes, revocation
 from services.auth.commands.key_changes import Change
 from services.auth.convert import api_key_to_proto, expiry_from_proto, giver_of
 from services.auth.domain.api_keys import (
@@ -101,7 +102,7 @@ class ApiKeyServicer(ApiKeyServiceServicer):
                 raise NotKeyHolder("nobody gets the secret of another person's key")
             check_revision(row.revision, request)
             check_rotation(row.permissions, str(row.id), giver_of(caller))
-            secret = secrets.fresh()
+            secret = fresh()
             key = await key_changes.rotate(session, row, secret, overlap)
             self._verifier.verify(_token(context))
         return pb.RotateApiKeyResponse(api_key=api_key_to_proto(key), secret=secret)

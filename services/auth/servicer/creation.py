@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import secrets
 from chassis.db import Database
 from chassis.errors import Refusal
 from chassis.grpc.caller import Caller, Verifier
+from chassis.secrets import Repeatable
 from ratoon.auth.v1 import api_key_service_pb2 as pb
-from services.auth.commands import api_keys, people, revocation, secrets
-from services.auth.commands.secrets import Repeatable
+from services.auth.commands import api_keys, people, revocation
 from services.auth.convert import expiry_from_proto, giver_of
 from services.auth.domain.api_keys import (
     ApiKey,

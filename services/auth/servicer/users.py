@@ -6,10 +6,11 @@ from uuid import uuid4
 
 from grpc.aio import ServicerContext
 
+from chassis import secrets
 from chassis.grpc.interceptors import current_caller
 from chassis.permissions import ALL
 from ratoon.auth.v1 import user_service_pb2 as pb
-from services.auth.commands import api_keys, people, secrets
+from services.auth.commands import api_keys, people
 from services.auth.convert import api_key_to_proto, person_to_proto
 from services.auth.domain.api_keys import Draft, fit_name
 from services.auth.domain.display import tidy

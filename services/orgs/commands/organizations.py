@@ -1,36 +1,37 @@
 """Changes of organizations."""
 
 from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import announce
-from services.orgs.commands import people, regions
+from chassis.revisions import check_revision
+from services.orgs.commands import people, regions, suspensions
+from services.orgs.commands.changes import held_by, tell
 from services.orgs.domain import (
     MOST_CREATED,
     PERSONAL_NAME,
-    VERIFY_REASON,
     Defaults,
     EmailNotVerified,
     MemberRole,
     MembershipChanged,
     MembershipEnded,
-    OrganizationChanged,
     OrganizationCreated,
     OrganizationDeleted,
     OrganizationLimitReached,
     OrganizationPersonal,
     Person,
-    SuspensionCause,
+    UserNotFound,
     display_name,
 )
 from services.orgs.queries import members as member_queries
-from services.orgs.queries import organizations as queries
+from services.orgs.queries import people as people_queries
 from services.orgs.queries import regions as region_queries
-from services.orgs.tables import Member, Organization
+from services.orgs.tables import Invitation, Member, Organization
 
 _HOLD_CREATOR = text("SELECT pg_advisory_xact_lock(hashtextextended('creator ' || :user_id, 0))")
 
@@ -47,15 +48,13 @@ async def ensure_personal(
     existing = await session.scalar(personal)
     if existing is not None:
         if verified:
-            await lift_unverified(session, person.user_id)
+            await suspensions.lift_unverified(session, person.user_id)
         return existing
     region_id = region_id or defaults.region_id
     organization = _draft(PERSONAL_NAME, person.user_id, region_id, defaults)
     organization.personal = True
     if defaults.verified_email_required and not verified:
-        organization.suspended_at = func.now()
-        organization.suspension_cause = SuspensionCause.EMAIL_VERIFICATION
-        organization.suspension_reason = VERIFY_REASON
+        organization.unverified_since = func.now()
     return await _found(session, organization, defaults)
 
 
@@ -69,66 +68,71 @@ async def create(
     defaults: Defaults,
 ) -> UUID:
     """Make a collaborative organization whose first owner is the user."""
-    organization = _draft(display_name(name), user_id, region_id, defaults)
     if defaults.verified_email_required and not email_verified:
+        # What is wrong with the request itself is said first.
+        display_name(name)
         raise EmailNotVerified("verify your e-mail address first")
-    await _hold_creator(session, user_id)
-    created = select(func.count()).where(Organization.created_by == user_id)
-    if (await session.scalar(created) or 0) >= MOST_CREATED:
-        message = f"one person may make at most {MOST_CREATED} organizations"
-        raise OrganizationLimitReached(message, limit=str(MOST_CREATED))
-    return await _found(session, organization, defaults)
+    return await _create(session, user_id, name, region_id, defaults)
+
+
+async def create_for(
+    session: AsyncSession, user_id: str, *, name: str, region_id: str, defaults: Defaults
+) -> UUID:
+    """Make a collaborative organization for somebody else, who is its first owner. Refused with USER_NOT_FOUND."""
+    display_name(name)
+    if not await people_queries.known(session, user_id):
+        raise UserNotFound("there is no such user", userId=user_id[:100])
+    return await _create(session, user_id, name, region_id, defaults)
 
 
 async def set_default_region(
     session: AsyncSession,
     organization_id: UUID | None,
     user_id: str,
-    region_id: str,
+    request: Any,
     defaults: Defaults,
 ) -> None:
-    organization = await queries.held(session, organization_id)
-    await member_queries.check_owner(session, organization.id, user_id)
-    region = await region_queries.shared(session, region_id)
+    organization = await held_by(session, organization_id, user_id)
+    check_revision(organization.revision, request)
+    region = await region_queries.shared(session, request.region_id)
     organization.default_region_id = region.id
     if region.enforce_quotas:
         await regions.grant(session, organization.id, region.id, defaults.region_totals)
-    await session.flush()
-    changed = OrganizationChanged(str(organization.id), ["defaultRegionId"])
-    await announce(session, changed, organization_id=organization.id)
+    field = "defaultRegionId"
+    await tell(session, organization, "update", field, **{field: region.id})
 
 
-async def delete(session: AsyncSession, organization_id: UUID | None, user_id: str) -> None:
+async def delete(
+    session: AsyncSession, organization_id: UUID | None, user_id: str, request: Any
+) -> None:
     """Delete an organization and all that is kept of it here; each membership that ends is announced."""
-    organization = await queries.held(session, organization_id)
-    await member_queries.check_owner(session, organization.id, user_id)
+    organization = await held_by(session, organization_id, user_id)
+    check_revision(organization.revision, request)
     if organization.personal:
         raise OrganizationPersonal("a personal organization cannot be deleted")
     id_ = str(organization.id)
     ended = [
         MembershipEnded(id_, u) for u in await member_queries.user_ids(session, organization.id)
     ]
+    await people.forget_accounts(session, organization.id)
+    # Before the organization, whose roles would go first: what invitations offer cannot be deleted.
+    await session.execute(
+        delete_from(Invitation).where(Invitation.organization_id == organization.id)
+    )
     await session.execute(delete_from(Organization).where(Organization.id == organization.id))
     await announce(session, *ended, OrganizationDeleted(id_), organization_id=id_)
 
 
-async def lift_unverified(session: AsyncSession, user_id: str) -> None:
-    """End the suspension of a user's personal organization that an unverified e-mail address caused, and no other."""
-    lifted = (
-        update(Organization)
-        .where(
-            Organization.created_by == user_id,
-            Organization.personal,
-            Organization.suspension_cause == SuspensionCause.EMAIL_VERIFICATION,
-        )
-        .values(
-            suspended_at=None, suspended_until=None, suspension_cause=None, suspension_reason=""
-        )
-        .returning(Organization.id)
-    )
-    for organization_id in await session.scalars(lifted):
-        changed = OrganizationChanged(str(organization_id), ["suspended"])
-        await announce(session, changed, organization_id=organization_id)
+async def _create(
+    session: AsyncSession, user_id: str, name: str, region_id: str, defaults: Defaults
+) -> UUID:
+    organization = _draft(display_name(name), user_id, region_id, defaults)
+    await _hold_creator(session, user_id)
+    created = select(func.count()).where(Organization.created_by == user_id)
+    if (await session.scalar(created) or 0) >= MOST_CREATED:
+        message = f"one person may make at most {MOST_CREATED} organizations"
+        raise OrganizationLimitReached(message, limit=str(MOST_CREATED))
+    return await _found(session, organization, defaults)
 
 
 def _draft(name: str, user_id: str, region_id: str, defaults: Defaults) -> Organization:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -53,6 +53,10 @@ async def _grant_residents(session: AsyncSession, region_id: str, totals: Region
     )
     for organization_id in await session.scalars(residents):
         await grant(session, organization_id, region_id, totals)
+        counted = Organization.id == organization_id
+        await session.execute(
+            update(Organization).where(counted).values(revision=Organization.revision + 1)
+        )
         changed = OrganizationChanged(str(organization_id), ["regionUsage"])
         await announce(session, changed, organization_id=organization_id)
 

@@ -1,24 +1,31 @@
-"""Memberships and roles to protobuf; the order of the columns is that of `queries.members`."""
+"""Memberships to protobuf; the order of the columns is that of `queries.columns` and `queries.members`."""
 
 from typing import Any
 
 from ratoon.access.v1 import access_pb2
 from ratoon.orgs.v1 import member_pb2 as pb
 from ratoon.orgs.v1 import member_service_pb2 as service_pb
-from ratoon.orgs.v1 import role_pb2
-from services.orgs.convert.times import stamp
+from services.orgs.convert.roles import Roles
+from services.orgs.convert.times import micros_of, stamp
+from services.orgs.domain import MemberRole
 
-_ROLES = {
+ROLES = {
     "owner": access_pb2.ORGANIZATION_ROLE_OWNER,
     "member": access_pb2.ORGANIZATION_ROLE_MEMBER,
 }
+_DETAILS = 8
+
+
+def member_role_from_proto(role: access_pb2.OrganizationRole.ValueType) -> MemberRole:
+    """Return the role; whatever is not owner is the least."""
+    return MemberRole.OWNER if role == ROLES["owner"] else MemberRole.MEMBER
 
 
 def membership_to_proto(row: Any) -> service_pb.ResolveMembershipResponse:
     organization, role, permissions, limits, service_account = row
     answer = service_pb.ResolveMembershipResponse(
         organization_id=organization,
-        role=_ROLES[role],
+        role=ROLES[role],
         permissions=permissions,
         service_account=service_account,
     )
@@ -32,8 +39,11 @@ def membership_to_proto(row: Any) -> service_pb.ResolveMembershipResponse:
 def members_to_proto(organization_id: str, rows: list[Any]) -> list[pb.Member]:
     """Return the members; rows of one member follow each other, and each tells of one of the member's roles."""
     members: list[pb.Member] = []
-    for user_id, created, updated, role, name, email, *assigned in rows:
-        if not members or members[-1].user_id != user_id:
+    roles, last = Roles(), None
+    for row in rows:
+        if row[0] != last:
+            user_id, created, updated, role, name, email, revision, account = row[:_DETAILS]
+            last = user_id
             members.append(
                 pb.Member(
                     organization_id=organization_id,
@@ -42,22 +52,15 @@ def members_to_proto(organization_id: str, rows: list[Any]) -> list[pb.Member]:
                     user_id=user_id,
                     name=name,
                     email=email,
-                    role=_ROLES[role],
+                    role=ROLES[role],
+                    revision=revision,
+                    service_account=account,
                 )
             )
-        if assigned[0] is not None:
-            members[-1].roles.append(_role_to_proto(assigned))
+        roles.add(members[-1].roles, row[_DETAILS:])
     return members
 
 
-def _role_to_proto(columns: list[Any]) -> role_pb2.Role:
-    id_, created, updated, name, description, permissions, is_global = columns
-    return role_pb2.Role(
-        id=id_,
-        create_time=stamp(created),
-        update_time=stamp(updated),
-        name=name,
-        description=description,
-        permissions=permissions,
-        is_global=is_global,
-    )
+def position_of(member: pb.Member) -> tuple[int, str]:
+    """Return where a member stands in the list."""
+    return micros_of(member.create_time), member.user_id

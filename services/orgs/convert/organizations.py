@@ -6,10 +6,12 @@ from ratoon.orgs.v1 import organization_pb2 as pb
 from ratoon.orgs.v1 import organization_service_pb2 as service_pb
 from services.orgs.convert.regions import region_limits_to_proto
 from services.orgs.convert.times import stamp
+from services.orgs.domain.telemetry import MASK
 
 
 def organization_to_proto(row: Any) -> pb.Organization:
     (id_, created, updated, name, created_by, personal, region, limited_egress, *rest) = row
+    revision, preview_warning, endpoint, header_names, experimental, *rest = rest
     return pb.Organization(
         id=id_,
         create_time=stamp(created),
@@ -19,19 +21,30 @@ def organization_to_proto(row: Any) -> pb.Organization:
         personal=personal,
         default_region_id=region,
         suspension=_suspension_to_proto(*rest[:4]),
-        limits=_limits_to_proto(rest[4:]),
+        limits=limits_to_proto(rest[4:]),
         sandbox_limited_network_egress=limited_egress,
+        revision=revision,
+        otel_config=_masked(endpoint, header_names),
+        experimental_config="" if experimental == "{}" else experimental,
+        preview_warning_enabled=preview_warning,
     )
 
 
-def limits_to_proto(row: Any, regions: list[Any]) -> service_pb.GetLimitsResponse:
-    region, *rest = row
+def known_limits_to_proto(row: Any, regions: list[Any]) -> service_pb.GetLimitsResponse:
+    region, revision, *rest = row
     return service_pb.GetLimitsResponse(
-        limits=_limits_to_proto(rest[4:]),
+        limits=limits_to_proto(rest[4:]),
         suspension=_suspension_to_proto(*rest[:4]),
         default_region_id=region,
         regions=[region_limits_to_proto(r) for r in regions],
+        revision=revision,
     )
+
+
+def _masked(endpoint: str | None, header_names: list[str]) -> pb.OtelConfig | None:
+    if endpoint is None:
+        return None
+    return pb.OtelConfig(endpoint=endpoint, headers=dict.fromkeys(header_names, MASK))
 
 
 def _suspension_to_proto(
@@ -47,9 +60,10 @@ def _suspension_to_proto(
     )
 
 
-def _limits_to_proto(columns: list[Any]) -> pb.Limits:
+def limits_to_proto(columns: Any) -> pb.Limits:
     (cpu, memory, disk, snapshots, snapshot_size, volumes, idle, grace, *rates) = columns
-    authenticated, create, lifecycle, authenticated_ttl, create_ttl, lifecycle_ttl = rates
+    authenticated, create, lifecycle, authenticated_ttl, create_ttl, lifecycle_ttl, *rest = rates
+    secrets, secrets_per_sandbox, processing = rest
     return pb.Limits(
         max_cpu_per_sandbox=cpu,
         max_memory_per_sandbox=memory,
@@ -65,4 +79,7 @@ def _limits_to_proto(columns: list[Any]) -> pb.Limits:
         authenticated_rate_limit_ttl_seconds=authenticated_ttl,
         sandbox_create_rate_limit_ttl_seconds=create_ttl,
         sandbox_lifecycle_rate_limit_ttl_seconds=lifecycle_ttl,
+        secret_quota=secrets,
+        max_secrets_per_sandbox=secrets_per_sandbox,
+        max_concurrent_snapshot_processing=processing,
     )

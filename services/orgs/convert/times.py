@@ -1,4 +1,4 @@
-"""Microseconds since 1970 to protobuf; the hot reads carry times so."""
+"""Microseconds since 1970 to protobuf and back; the hot reads carry times so."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -6,3 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 def stamp(micros: int) -> Timestamp:
     seconds, rest = divmod(micros, 1_000_000)
     return Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def micros_of(stamp: Timestamp) -> int:
+    return stamp.seconds * 1_000_000 + stamp.nanos // 1000

@@ -31,13 +31,6 @@ class RegionType(StrEnum):
     CUSTOM = "custom"
 
 
-class SuspensionCause(StrEnum):
-    """What set a suspension; nothing else lifts it."""
-
-    ADMIN = "admin"
-    EMAIL_VERIFICATION = "email-verification"
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a new organization may use."""
@@ -94,6 +87,10 @@ class OrganizationLimitReached(Refusal):
 
 class RegionNotFound(Refusal):
     kind, reason = Kind.NOT_FOUND, "REGION_NOT_FOUND"
+
+
+class UserNotFound(Refusal):
+    kind, reason = Kind.NOT_FOUND, "USER_NOT_FOUND"
 
 
 class OrganizationPersonal(Refusal):
@@ -170,9 +167,14 @@ def display_name(name: str) -> str:
         raise OrganizationNameInvalid("the name must not be empty")
     if len(name) > _LONGEST_NAME:
         raise OrganizationNameInvalid(f"the name may have at most {_LONGEST_NAME} characters")
-    if _MARKUP.search(name) or _LINK.search(name) or _CONTROL.search(name):
+    if not showable(name):
         raise OrganizationNameInvalid("the name must not hold markup, links or control characters")
     return name
+
+
+def showable(text: str) -> bool:
+    """Tell whether a text is safe to show to others: it holds no markup, no links, no control characters."""
+    return not (_MARKUP.search(text) or _LINK.search(text) or _CONTROL.search(text))
 
 
 def storable(text: str) -> bool:

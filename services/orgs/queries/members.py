@@ -1,9 +1,10 @@
 """Reads of memberships."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Pool
@@ -15,7 +16,9 @@ from services.orgs.domain import (
     storable,
     uuid_of,
 )
-from services.orgs.queries.columns import ROLE, micros
+from services.orgs.domain.members import MemberNotFound
+from services.orgs.queries.columns import MEMBER
+from services.orgs.queries.pages import READER, limit, seen
 from services.orgs.tables import Member
 
 # An owner holds everything, so that the roles of one need not be read.
@@ -41,15 +44,29 @@ SELECT m.organization_id::text, m.role, {_PERMISSIONS}, {_RATE_LIMITS}, m.servic
 FROM organizations o JOIN members m ON m.organization_id = o.id
 WHERE o.created_by = $1 AND o.personal AND m.user_id = $1
 """
-_OF_ORGANIZATION = f"""
-SELECT m.user_id, {micros("m.created_at")}, {micros("m.updated_at")}, m.role,
-    coalesce(p.name, ''), coalesce(p.email, ''), {ROLE}
-FROM members m
+_DETAILS = """
 LEFT JOIN people p ON p.user_id = m.user_id
 LEFT JOIN member_roles a ON a.organization_id = m.organization_id AND a.user_id = m.user_id
 LEFT JOIN roles r ON r.id = a.role_id
-WHERE m.organization_id = $1 ORDER BY m.created_at, m.user_id, r.id
 """
+_PAGE = f"""
+SELECT {MEMBER} FROM {READER}
+LEFT JOIN (
+    SELECT * FROM members WHERE organization_id = $1
+        AND ($3::timestamptz IS NULL OR (created_at, user_id) > ($3, $4::text))
+    ORDER BY created_at, user_id LIMIT $5
+) m ON true {_DETAILS}
+ORDER BY m.created_at, m.user_id, r.id
+"""
+_ONE = f"""
+SELECT {MEMBER} FROM {READER}
+LEFT JOIN members m ON m.organization_id = $1 AND m.user_id = $3 {_DETAILS}
+ORDER BY r.id
+"""
+_BY_ID = text(f"""
+SELECT {MEMBER} FROM members m {_DETAILS}
+WHERE m.organization_id = :organization_id AND m.user_id = :user_id ORDER BY r.id
+""")
 
 
 async def resolve(pool: Pool, user_id: str, organization_id: str) -> Any:
@@ -69,9 +86,30 @@ async def resolve(pool: Pool, user_id: str, organization_id: str) -> Any:
     return row
 
 
-async def of_organization(pool: Pool, organization_id: UUID | None) -> list[Any]:
-    """Return members in order of joining, one row for each assigned role and one for a member without."""
-    return await pool.fetch(_OF_ORGANIZATION, organization_id)
+async def page(
+    pool: Pool,
+    organization_id: UUID | None,
+    reader: str,
+    after: tuple[datetime, str] | tuple[None, None],
+    size: int,
+) -> list[Any]:
+    """Return members in order of joining, at most one more than a page has; one row for each role of each."""
+    return seen(await pool.fetch(_PAGE, organization_id, reader, *after, limit(size)))
+
+
+async def one(pool: Pool, organization_id: UUID | None, reader: str, user_id: str) -> list[Any]:
+    """Return one member, one row for each assigned role and one for a member without."""
+    known = user_id if storable(user_id) else ""
+    rows = seen(await pool.fetch(_ONE, organization_id, reader, known))
+    if not rows:
+        raise MemberNotFound
+    return rows
+
+
+async def rows_of(session: AsyncSession, organization_id: UUID, user_id: str) -> list[Any]:
+    """Return one member as the list does, in the transaction of a change."""
+    values = {"organization_id": organization_id, "user_id": user_id}
+    return list((await session.execute(_BY_ID, values)).all())
 
 
 async def get(session: AsyncSession, organization_id: UUID, user_id: str) -> Member:
@@ -80,6 +118,16 @@ async def get(session: AsyncSession, organization_id: UUID, user_id: str) -> Mem
     if member is None:
         raise OrganizationForbidden
     return member
+
+
+async def find(session: AsyncSession, organization_id: UUID, user_id: str) -> Member:
+    """Return somebody's membership; refuse when there is none."""
+    found = None
+    if storable(user_id):
+        found = await session.get(Member, (organization_id, user_id))
+    if found is None:
+        raise MemberNotFound
+    return found
 
 
 async def check_owner(session: AsyncSession, organization_id: UUID, user_id: str) -> None:
@@ -100,3 +148,10 @@ async def has_other_owner(session: AsyncSession, organization_id: UUID, user_id:
 async def user_ids(session: AsyncSession, organization_id: UUID) -> list[str]:
     found = select(Member.user_id).where(Member.organization_id == organization_id)
     return list(await session.scalars(found.order_by(Member.user_id)))
+
+
+async def count_accounts(session: AsyncSession, organization_id: UUID) -> int:
+    found = select(func.count()).where(
+        Member.organization_id == organization_id, Member.service_account
+    )
+    return await session.scalar(found) or 0

@@ -9,6 +9,7 @@ from chassis.outbox import encode
 from services.snapshots.domain import (
     Busy,
     Draft,
+    LimitsOutdated,
     NameTaken,
     OrganizationGone,
     QuotaExceeded,
@@ -21,10 +22,10 @@ Connection: TypeAlias = Any
 
 _ATTEMPTS = 20
 # The usage row is changed last: whoever waits for it waits for nothing but a commit. Its CHECK refuses one place too
-# many, whatever was read before; the look at it and at the name to begin with spares the rows that would be thrown away.
+# many, and what is asked for under limits that are known to hold no longer, whatever was read before; the look at it and at the name to begin with spares the rows that would be thrown away.
 _FREE = """
 WITH free AS MATERIALIZED (
-    SELECT FROM usage WHERE organization_id = $2 AND used < $4 AND NOT closed
+    SELECT FROM usage WHERE organization_id = $2 AND used < $4 AND NOT closed AND limits_revision <= $15
     AND NOT EXISTS (SELECT FROM snapshots WHERE organization_id = $2 AND name = $3))"""
 # Work that runs already is joined. The lock keeps it from ending before the new snapshot is seen to wait for it.
 _PULL = """
@@ -57,12 +58,13 @@ _HELD = """
 , held AS MATERIALIZED (
     SELECT a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.entrypoint
     FROM free, artifact_digests AS d, artifacts AS a
-    WHERE d.organization_id = $2 AND d.digest = $15 AND a.id = d.artifact_id AND a.stored FOR KEY SHARE OF a)"""
+    WHERE d.organization_id = $2 AND d.digest = $16 AND a.id = d.artifact_id AND a.stored FOR KEY SHARE OF a)"""
 _TOLD = """
 , told AS (
     INSERT INTO outbox (type, organization_id, payload, origin)
     SELECT 'snapshot_created', ($2::uuid)::text, {payload}, $14::jsonb FROM made RETURNING id)
-UPDATE usage SET used = used + 1, total = total + 1, ceiling = CASE WHEN closed THEN -1 ELSE $4 END
+UPDATE usage SET used = used + 1, total = total + 1,
+    ceiling = CASE WHEN closed OR limits_revision > $15 THEN -1 ELSE $4 END
 FROM made, told WHERE organization_id = $2
 RETURNING made.state, made.ref, made.size_bytes, made.entrypoint,
     (date_part('epoch', made.created_at) * 1000000)::bigint,
@@ -77,7 +79,7 @@ CREATE_BY_DIGEST = (
     + _TOLD.format(payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state))")
 )
 _WHY = """
-SELECT u.closed, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
+SELECT u.closed, u.limits_revision > $4, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
 FROM usage AS u WHERE u.organization_id = $1"""
 _OPEN_ACCOUNT = "INSERT INTO usage (organization_id) VALUES ($1) ON CONFLICT DO NOTHING"
 
@@ -88,13 +90,14 @@ Created: TypeAlias = tuple[UUID, "asyncpg.Record"]
 
 
 async def create(
-    connection: Connection, organization_id: UUID, draft: Draft, *, quota: int
+    connection: Connection, organization_id: UUID, draft: Draft, *, quota: int, revision: int
 ) -> Created:
     """Make the snapshot; within the caller's transaction if there is one, else as one of its own.
 
-    Refused with SNAPSHOT_QUOTA_EXCEEDED or SNAPSHOT_NAME_TAKEN, having changed nothing.
+    Refused with SNAPSHOT_QUOTA_EXCEEDED or SNAPSHOT_NAME_TAKEN, having changed nothing; so has LimitsOutdated, raised
+    when limits of a later `revision` than those of the draft are known.
     """
-    statement, values = _bind(organization_id, draft, quota)
+    statement, values = _bind(organization_id, draft, quota, revision)
     for _ in range(_ATTEMPTS):
         try:
             if connection.is_in_transaction():
@@ -107,32 +110,37 @@ async def create(
             row = None
         if row is not None:
             return values[0], row
-        await _refuse(connection, organization_id, draft.name, quota)
+        await _refuse(connection, organization_id, draft.name, quota, revision)
     raise Busy("the organization's snapshots are being changed by many at once: try again")
 
 
-async def _refuse(connection: Connection, organization_id: UUID, name: str, quota: int) -> None:
+async def _refuse(
+    connection: Connection, organization_id: UUID, name: str, quota: int, revision: int
+) -> None:
     """Refuse for the reason that stands; return if none does any more, so that it is tried again."""
-    why = await connection.fetchrow(_WHY, organization_id, name, quota)
+    why = await connection.fetchrow(_WHY, organization_id, name, quota, revision)
     if why is None:
         await connection.execute(_OPEN_ACCOUNT, organization_id)
         return
-    closed, full, taken = why
+    closed, outdated, full, taken = why
     if closed:
         raise OrganizationGone("the organization is deleted")
+    if outdated:
+        raise LimitsOutdated
     if full:
         raise QuotaExceeded(f"all {quota} snapshots of the quota are in use", quota=str(quota))
     if taken:
         raise NameTaken(f"a snapshot named {name} exists", name=name)
 
 
-def _bind(organization_id: UUID, draft: Draft, quota: int) -> tuple[str, list[Any]]:
+def _bind(organization_id: UUID, draft: Draft, quota: int, revision: int) -> tuple[str, list[Any]]:
     id_, r = uuid4(), draft.resources
-    event = SnapshotCreated(str(id_), draft.name, State.PENDING)
+    regions = [draft.region_id]
+    event = SnapshotCreated(str(id_), draft.name, State.PENDING, regions)
     _, payload, origin = encode(event)
     resources = (r.cpu, r.gpu, r.memory, r.disk)
     values = [id_, organization_id, draft.name, quota, draft.image_ref, uuid4(), *resources]
-    values += [[draft.region_id], draft.entrypoint, payload, origin]
+    values += [regions, draft.entrypoint, payload, origin, revision]
     if not draft.digest:
         return CREATE_BY_TAG, values
     return CREATE_BY_DIGEST, [*values, draft.digest]

@@ -98,8 +98,7 @@ async def activate(
         to, digest = State.PENDING, "" if artifact is None else artifact.manifest_digest
         values["pull_id"] = await _pull(session, organization_id, snapshot.image_ref, digest)
         await wake_workers(session)
-    quota = limits.snapshot_quota
-    await move(session, organization_id, [standing(snapshot)], to, quota=quota, **values)
+    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
     return UUID(str(snapshot.id))
 
 

@@ -12,6 +12,9 @@ from chassis.outbox import CHANNEL, encode
 from services.snapshots.domain import (
     CONSUMING,
     Busy,
+    Limits,
+    LimitsOutdated,
+    OrganizationGone,
     QuotaExceeded,
     SnapshotStateChanged,
     State,
@@ -30,7 +33,11 @@ RETURNING s.id, s.name, was.state AS old
 _GIVE_BACK = text("UPDATE usage SET used = used - :places WHERE organization_id = :organization_id")
 _TAKE = text(
     "UPDATE usage SET used = used + :places, ceiling = :quota"
-    " WHERE organization_id = :organization_id AND used + :places <= :quota RETURNING used"
+    " WHERE organization_id = :organization_id AND used + :places <= :quota"
+    " AND NOT closed AND limits_revision <= :revision RETURNING used"
+)
+_WHY_NOT = text(
+    "SELECT closed, limits_revision > :revision AS outdated FROM usage WHERE organization_id = :organization_id"
 )
 _ANNOUNCE = text(
     "INSERT INTO outbox (type, organization_id, payload, origin)"
@@ -59,13 +66,14 @@ async def move(
     snapshots: Sequence[Standing],
     to: State,
     *,
-    quota: int | None = None,
+    limits: Limits | None = None,
     **values: Any,
 ) -> None:
     """Move snapshots of one organization, all or none; `values` are columns set along.
 
     Refused with SNAPSHOT_STATE_CONFLICT for a move the lifecycle does not know, and SNAPSHOT_QUOTA_EXCEEDED when it
-    takes places beyond `quota`, which such moves must give. Raises Busy when one changed since it was read.
+    takes places beyond the quota of the `limits`, which such moves must give. Raises Busy when one changed since it was
+    read, and LimitsOutdated when later limits are known.
     """
     for snapshot in snapshots:
         check_move(snapshot.state, to)
@@ -75,7 +83,7 @@ async def move(
     if len(moved) != len(snapshots):
         raise Busy("the snapshot is being changed by somebody else: try again")
     freed = sum(s.state in CONSUMING for s in snapshots)
-    await _account(session, organization_id, freed, len(moved) if to in CONSUMING else 0, quota)
+    await _account(session, organization_id, freed, len(moved) if to in CONSUMING else 0, limits)
     events = [SnapshotStateChanged(str(r.id), r.name, r.old, to) for r in moved]
     await announce_all(session, organization_id, events)
 
@@ -94,17 +102,28 @@ async def _change(
 
 
 async def _account(
-    session: AsyncSession, organization_id: UUID, freed: int, taken: int, quota: int | None
+    session: AsyncSession, organization_id: UUID, freed: int, taken: int, limits: Limits | None
 ) -> None:
     places = taken - freed
     if places < 0:
         await session.execute(_GIVE_BACK, {"organization_id": organization_id, "places": -places})
     elif places > 0:
-        if quota is None:
-            raise TypeError("a move that takes a place of the quota must say what the quota is")
-        bound = {"organization_id": organization_id, "places": places, "quota": quota}
-        if (await session.execute(_TAKE, bound)).first() is None:
-            raise QuotaExceeded(f"all {quota} snapshots of the quota are in use", quota=str(quota))
+        if limits is None:
+            raise TypeError("a move that takes a place of the quota must say under which limits")
+        await _take(session, organization_id, places, limits)
+
+
+async def _take(session: AsyncSession, organization_id: UUID, places: int, limits: Limits) -> None:
+    quota = limits.snapshot_quota
+    known = {"organization_id": organization_id, "revision": limits.revision}
+    taken = await session.execute(_TAKE, {**known, "places": places, "quota": quota})
+    if taken.first() is None:
+        why = (await session.execute(_WHY_NOT, known)).one()
+        if why.closed:
+            raise OrganizationGone("the organization is deleted")
+        if why.outdated:
+            raise LimitsOutdated
+        raise QuotaExceeded(f"all {quota} snapshots of the quota are in use", quota=str(quota))
 
 
 async def announce_all(session: AsyncSession, organization_id: UUID, events: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ from services.snapshots.domain.limits import (
     Limits,
     Maxima,
     Region,
+    Suspension,
 )
 from services.snapshots.domain.refusals import (
     BuilderUnavailable,
@@ -31,6 +32,7 @@ from services.snapshots.domain.refusals import (
     ImageOrBuildRequired,
     ImageRefInvalid,
     ImageRefUnpinned,
+    LimitsOutdated,
     NameInvalid,
     NameTaken,
     OrganizationGone,
@@ -81,6 +83,7 @@ __all__ = [
     "ImageRefInvalid",
     "ImageRefUnpinned",
     "Limits",
+    "LimitsOutdated",
     "Maxima",
     "NameInvalid",
     "NameTaken",
@@ -103,6 +106,7 @@ __all__ = [
     "State",
     "StateConflict",
     "StoreFull",
+    "Suspension",
     "check_move",
     "check_name",
     "check_resources",

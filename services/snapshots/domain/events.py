@@ -10,6 +10,7 @@ class SnapshotCreated:
     snapshot_id: str
     name: str
     state: str
+    region_ids: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,4 @@ class SnapshotRemoved:
 
     snapshot_id: str
     name: str
+    region_ids: list[str]

@@ -31,21 +31,44 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits, regions and suspension of one organization. `suspended_until`: Unix time; None: until lifted."""
+class Suspension:
+    """Moments are Unix times. `until` None: until lifted. `cleanup`: when what is in use goes out of use."""
 
+    reason: str
+    until: float | None
+    cleanup: float
+
+    def holds(self, now: float) -> bool:
+        return self.until is None or now < self.until
+
+    def cleans_up(self, now: float) -> bool:
+        """Tell whether it ends what is in use, now or later: it holds, and lasts for so long."""
+        return self.holds(max(now, self.cleanup))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits, regions and suspension of one organization, as of one of its revisions."""
+
+    organization_id: str
+    revision: int
     snapshot_quota: int
     # GiB
     max_snapshot_size: int
     maxima: Maxima
     default_region_id: str
     regions: Mapping[str, Region]
-    suspended: bool
-    suspended_until: float | None
+    suspension: Suspension | None
 
     def check_not_suspended(self, now: float) -> None:
-        if self.suspended and (self.suspended_until is None or now < self.suspended_until):
-            raise OrganizationSuspended("the organization is suspended")
+        suspension = self.suspension
+        if suspension is not None and suspension.holds(now):
+            why = f": {suspension.reason}" if suspension.reason else ""
+            raise OrganizationSuspended(
+                f"organization {self.organization_id} is suspended{why}",
+                organization=self.organization_id,
+                suspensionReason=suspension.reason,
+            )
 
     def region(self, asked: str) -> str:
         """Return the region to use when `asked` was asked for (empty: the default one)."""

@@ -99,3 +99,7 @@ class Busy(Refusal):
     """Somebody else changed the same snapshot over and over; nothing was done."""
 
     kind, reason = Kind.ABORTED, "SNAPSHOT_BUSY"
+
+
+class LimitsOutdated(Exception):
+    """The limits that something was to be made under hold no longer: ask for them again. Never told to a caller."""

@@ -1,8 +1,8 @@
 """One method per RPC."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 from grpc.aio import ServicerContext
@@ -22,18 +22,25 @@ from services.snapshots.convert import (
     page_from_proto,
     wants_build,
 )
-from services.snapshots.domain import BuilderUnavailable, BuildNotFound, Busy, Draft, Limits
+from services.snapshots.domain import (
+    BuilderUnavailable,
+    BuildNotFound,
+    Draft,
+    Limits,
+    OrganizationGone,
+)
 from services.snapshots.peers import Organizations
-from services.snapshots.queries import one
+from services.snapshots.queries import one, usage
+from services.snapshots.queries.one import uuid_from
 from services.snapshots.queries.page import Pages, is_costly
 from services.snapshots.queries.progress import progress_of
 from services.snapshots.queries.rows import GENERAL, ORGANIZATION_ID, PULL_ID, Row
+from services.snapshots.servicer.attempts import change, under_limits
 from services.snapshots.servicer.notifier import Notifier
+from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.turns import Turns
 
 Context = ServicerContext[Any, Any]
-T = TypeVar("T")
-_ATTEMPTS = 10
 # Of one organization: fewer than there are connections, so that the others always find one.
 _PAGES_AT_ONCE, _COSTLY_AT_ONCE = 4, 1
 
@@ -42,29 +49,51 @@ class SnapshotServicer(SnapshotServiceServicer):
     """Serves the snapshots of all organizations; the door has checked who calls and for which."""
 
     def __init__(
-        self, database: Database, pages: Pages, organizations: Organizations, notifier: Notifier
+        self,
+        database: Database,
+        pages: Pages,
+        organizations: Organizations,
+        reviews: Reviews,
+        notifier: Notifier,
     ) -> None:
         self._sessions = database.sessions
         self._pool = database.pool
         self._pages = pages
         self._organizations = organizations
+        self._reviews = reviews
         self._notifier = notifier
         self._usual, self._costly = Turns(_PAGES_AT_ONCE), Turns(_COSTLY_AT_ONCE)
 
     async def CreateSnapshot(
         self, request: pb.CreateSnapshotRequest, context: Context
     ) -> pb.CreateSnapshotResponse:
-        limits = await self._organizations.limits_of(request.organization_id)
-        draft = draft_from_proto(request, limits, time.time())
-        if wants_build(request):
-            raise BuilderUnavailable("this installation builds no Dockerfiles")
-        if request.request_id:
-            answer, work = await self._create_once(request, draft, limits)
-        else:
+        async def create_under(limits: Limits) -> tuple[pb.CreateSnapshotResponse, bool]:
+            draft = draft_from_proto(request, limits, time.time())
+            if wants_build(request):
+                raise BuilderUnavailable("this installation builds no Dockerfiles")
+            if request.request_id:
+                return await self._create_once(request, draft, limits)
             async with self._pool.acquire() as connection:
-                answer, work = await _create(connection, request, draft, limits)
+                return await _create(connection, request, draft, limits)
+
+        answer, work = await under_limits(
+            self._organizations, request.organization_id, create_under
+        )
         self._notifier.touch(work=work)
         return answer
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        used = await usage.used(self._pool, UUID(request.organization_id))
+        return pb.GetUsageResponse(snapshots=used)
+
+    async def ApplyLimits(
+        self, request: pb.ApplyLimitsRequest, context: Context
+    ) -> pb.ApplyLimitsResponse:
+        id_ = uuid_from(request.organization_id)
+        if id_ is None:
+            raise OrganizationGone("there is no such organization")
+        await self._reviews.apply(id_)
+        return pb.ApplyLimitsResponse()
 
     async def ListSnapshots(
         self, request: pb.ListSnapshotsRequest, context: Context
@@ -92,28 +121,33 @@ class SnapshotServicer(SnapshotServiceServicer):
         self, request: pb.DeleteSnapshotRequest, context: Context
     ) -> pb.DeleteSnapshotResponse:
         organization_id = UUID(request.organization_id)
-        await self._change(lambda s: lifecycle.delete(s, organization_id, request.ref.text))
+        await change(
+            self._sessions, lambda s: lifecycle.delete(s, organization_id, request.ref.text)
+        )
         return pb.DeleteSnapshotResponse()
 
     async def ActivateSnapshot(
         self, request: pb.ActivateSnapshotRequest, context: Context
     ) -> pb.ActivateSnapshotResponse:
-        limits = await self._organizations.limits_of(request.organization_id)
+        async def activate_under(limits: Limits) -> Row:
+            async def activate(session: AsyncSession) -> Row:
+                id_ = await lifecycle.activate(
+                    session, UUID(request.organization_id), request.ref.text, limits, time.time()
+                )
+                return await one.by_id(session, id_)
 
-        async def activate(session: AsyncSession) -> Row:
-            id_ = await lifecycle.activate(
-                session, UUID(request.organization_id), request.ref.text, limits, time.time()
-            )
-            return await one.by_id(session, id_)
+            return await change(self._sessions, activate)
 
-        row = await self._change(activate)
+        row = await under_limits(self._organizations, request.organization_id, activate_under)
         return pb.ActivateSnapshotResponse(snapshot=_whole(row, None))
 
     async def DeactivateSnapshot(
         self, request: pb.DeactivateSnapshotRequest, context: Context
     ) -> pb.DeactivateSnapshotResponse:
         organization_id = UUID(request.organization_id)
-        await self._change(lambda s: lifecycle.deactivate(s, organization_id, request.ref.text))
+        await change(
+            self._sessions, lambda s: lifecycle.deactivate(s, organization_id, request.ref.text)
+        )
         return pb.DeactivateSnapshotResponse()
 
     async def StreamBuildLog(
@@ -140,17 +174,6 @@ class SnapshotServicer(SnapshotServiceServicer):
             await idempotency.record(session, scope, request.request_id, sent, kept)
         return answer, work
 
-    async def _change(self, act: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """Run a command in a transaction, and again when somebody else changed the same snapshot meanwhile."""
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                async with self._sessions.begin() as session:
-                    return await act(session)
-            except Busy:
-                continue
-        async with self._sessions.begin() as session:
-            return await act(session)
-
     async def _limits_for(self, organization_id: str, rows: Any) -> Limits | None:
         """Return the limits by which regions are hidden, if there is anything of somebody else."""
         if any(row[GENERAL] and row[ORGANIZATION_ID] != organization_id for row in rows):
@@ -166,7 +189,10 @@ async def _create(
 ) -> tuple[pb.CreateSnapshotResponse, bool]:
     """Return the answer, and whether there is new work."""
     organization_id = UUID(request.organization_id)
-    id_, made = await create.create(connection, organization_id, draft, quota=limits.snapshot_quota)
+    quota, revision = limits.snapshot_quota, limits.revision
+    id_, made = await create.create(
+        connection, organization_id, draft, quota=quota, revision=revision
+    )
     answer = created_to_proto(id_, request.organization_id, draft, made)
     return answer, made[create.STARTED]
 

@@ -13,7 +13,7 @@ from services.snapshots.domain import Busy
 
 log = logging.getLogger(__name__)
 _SAFETY_SECONDS = 60.0
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 
 async def retire(sessions: Sessions, wakeups: Wakeups) -> None:
@@ -27,7 +27,7 @@ async def retire(sessions: Sessions, wakeups: Wakeups) -> None:
                     more = await retirement.retire(session)
             except Busy:
                 more = True
-            except _AWAY as away:
+            except AWAY as away:
                 log.warning("could not retire snapshots: %s", away)
             if not more:
                 await wait(woken, _SAFETY_SECONDS)

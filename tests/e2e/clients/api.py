@@ -27,6 +27,31 @@ organizations.set_organization_default_region(
 )
 seen["members"] = [m.role for m in organizations.list_organization_members(made.id)]
 
+role = organizations.create_organization_role(
+    made.id,
+    api.CreateOrganizationRole(name="R", description="", permissions=["write:snapshots"]),
+)
+changed = api.UpdateOrganizationRole(name="S", description="", permissions=["read:volumes"])
+seen["role"] = organizations.update_organization_role(made.id, role.id, changed).permissions
+seen["roles"] = [r.name for r in organizations.list_organization_roles(made.id)][-1]
+invitation = organizations.create_organization_invitation(
+    made.id,
+    api.CreateOrganizationInvitation(
+        email="guest@example.com", role="member", assigned_role_ids=[role.id]
+    ),
+)
+offer = api.UpdateOrganizationInvitation(role="owner", assigned_role_ids=[])
+seen["invitation"] = organizations.update_organization_invitation(
+    made.id, invitation.id, offer
+).role
+seen["invitations"] = [i.status for i in organizations.list_organization_invitations(made.id)]
+organizations.cancel_organization_invitation(made.id, invitation.id)
+seen["own invitations"] = [
+    organizations.get_organization_invitations_count_for_authenticated_user(),
+    organizations.list_organization_invitations_for_authenticated_user(),
+]
+organizations.delete_organization_role(made.id, role.id)
+
 users = api.UsersApi(client)
 me = users.get_authenticated_user()
 seen["me"] = me.id

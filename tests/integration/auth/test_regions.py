@@ -5,9 +5,9 @@ import time
 import grpc
 import pytest
 
+from chassis.secrets import fresh
 from ratoon.access.v1 import access_pb2
 from ratoon.orgs.v1 import region_service_pb2
-from services.auth.commands.secrets import fresh
 from services.auth.domain.api_keys import digest
 from tests.integration.auth.conftest import World, refusal
 

@@ -185,7 +185,7 @@ async def test_in_maintenance_everything_is_503(fakes: Fakes) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/volumes", 501, "NOT_IMPLEMENTED"),
-        ("POST", "/regions", 501, "NOT_IMPLEMENTED"),
+        ("POST", "/runners", 501, "NOT_IMPLEMENTED"),
         ("POST", "/sandbox", 501, "NOT_IMPLEMENTED"),
         ("GET", "/socket.io/?EIO=4&transport=websocket", 404, "NOTIFICATIONS_NOT_OFFERED"),
         ("PUT", "/snapshots", 405, "METHOD_NOT_ALLOWED"),

@@ -10,7 +10,7 @@ import pytest
 
 from gateway import call
 from gateway.server import serve
-from tests.gateway_fakes import KEY, Fakes
+from tests.gateway_fakes import ACCOUNT, KEY, ORG, Fakes
 from tests.integration.gateway.conftest import Served
 
 AUTHORIZATION = f"Authorization: Bearer {KEY}\r\n"
@@ -139,6 +139,16 @@ async def test_a_log_that_nobody_reads_any_more_is_not_followed(path: Path, fake
             assert await anext(answer.aiter_bytes()) == b"STEP 1\n"
             await fakes.snapshots.calls.until(lambda calls: calls.running == 1)
     await fakes.snapshots.calls.until(lambda calls: calls.cancelled == 1)
+
+
+async def test_an_export_that_nobody_reads_any_more_ends(path: Path, fakes: Fakes) -> None:
+    fakes.audit.calls.holds["ExportAuditRecords went on"] = asyncio.Event()
+    async with client_at(path) as client:
+        client.headers["authorization"] = f"Bearer {ACCOUNT}"
+        async with client.stream("GET", f"/audit/organizations/{ORG}/export") as answer:
+            assert b"createdAt" in await anext(answer.aiter_bytes())
+            await fakes.audit.calls.until(lambda calls: calls.running == 1)
+    await fakes.audit.calls.until(lambda calls: calls.cancelled == 1)
 
 
 async def test_who_waits_for_a_turn_may_leave(path: Path, fakes: Fakes) -> None:

@@ -19,13 +19,19 @@ from chassis.grpc.client import channel
 from chassis.grpc.status import error_info
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL
+from chassis.permissions import MANAGEMENT
+from chassis.sealing import Keys
+from ratoon.orgs.v1 import invitation_service_pb2 as invitation_pb
 from ratoon.orgs.v1 import member_service_pb2 as member_pb
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1 import region_service_pb2 as region_pb
+from ratoon.orgs.v1 import role_service_pb2 as role_pb
+from ratoon.orgs.v1.invitation_service_pb2_grpc import InvitationServiceStub
 from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_pb2 import Organization
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
+from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
 from services.orgs.__main__ import build, provide_default_region
 from services.orgs.settings import Settings
 from tests.conftest import MakeDatabase
@@ -45,6 +51,8 @@ class House:
     organizations: OrganizationServiceStub
     members: MemberServiceStub
     regions: RegionServiceStub
+    roles: RoleServiceStub
+    invitations: InvitationServiceStub
 
     def as_machine(self, name: str) -> Metadata:
         return self.keyring.identity(name).metadata()
@@ -60,7 +68,7 @@ class House:
                 "user_id": user_id,
                 "organization_id": organization_id,
                 "organization_role": role,
-                "permissions": frozenset({"manage:organization"}),
+                "permissions": frozenset(MANAGEMENT),
                 **more,
             }
         )
@@ -149,6 +157,23 @@ class House:
             metadata=self.as_machine("snapshots"),
         )
 
+    def as_collector(self) -> Metadata:
+        """Return metadata of the collector, whom auth knows by its secret."""
+        return self.keyring.metadata(Caller(credential="service", service="otel-collector"))
+
+    def as_admin(self) -> Metadata:
+        """Return metadata of an administrator of the installation, who is in no organization."""
+        return self.as_user("root", system_admin=True, permissions=frozenset())
+
+    async def told(self, organization_id: str) -> tuple[list[str], dict[str, Any]]:
+        """Return which fields the last change was said to concern, and what of it is for the audit log."""
+        changed, audited = (await self.events(organization_id))[-2:]
+        assert (changed[0], audited[0]) == ("organization_changed", "audited")
+        assert audited[1]["target_type"] == "organization"
+        assert audited[1]["target_id"] == organization_id
+        said = msgspec.json.decode(audited[1]["metadata"] or "{}")
+        return changed[1]["fields"], {"action": audited[1]["action"], **said.get("body", {})}
+
     async def events(self, organization_id: str) -> list[tuple[str, dict[str, Any]]]:
         """Return what was announced of an organization, in the order it was written."""
         rows = await self.database.pool.fetch(
@@ -192,6 +217,8 @@ async def a_house(
             "identity_file": str(keyring.folder / "identity-orgs.pem"),
             "trust_file": str(keyring.folder / "trust.json"),
             "auth_target": f"unix:{folder}/auth",
+            "snapshots_target": f"unix:{folder}/snapshots",
+            "encryption_keys": Keys("", {}).renewed().dump(),
             **settings,
         }
     )
@@ -200,12 +227,15 @@ async def a_house(
     await provide_default_region(database, read)
     wakeups = Wakeups(url, "test")
     listening = asyncio.create_task(wakeups.run((CHANNEL,)))
-    server = await build(database, Verifier(keyring.trust()), wakeups, read).start(read.listen)
-    async with channel(read.listen, pb, member_pb, region_pb) as opened:
+    verifier, identity = Verifier(keyring.trust()), keyring.identity("orgs")
+    server = await build(database, verifier, wakeups, read, identity).start(read.listen)
+    async with channel(read.listen, pb, member_pb, region_pb, role_pb, invitation_pb) as opened:
         stubs = (
             OrganizationServiceStub(opened),
             MemberServiceStub(opened),
             RegionServiceStub(opened),
+            RoleServiceStub(opened),
+            InvitationServiceStub(opened),
         )
         yield House(read, database, keyring, opened, *stubs)
     await server.stop(None)

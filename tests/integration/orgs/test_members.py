@@ -87,9 +87,12 @@ async def test_who_leaves_is_out_at_once(house: House) -> None:
     assert await refusal(house.resolve(colleague, made.id)) == ("NOT_FOUND", "NOT_A_MEMBER")
     assert await outcome(house.get(colleague, made.id)) == "ORGANIZATION_FORBIDDEN"
     assert await outcome(house.leave(colleague, made.id)) == "ORGANIZATION_FORBIDDEN"
-    assert (await house.events(made.id))[-1] == (
-        "membership_ended",
-        {"organization_id": made.id, "user_id": colleague},
+    ended, said = (await house.events(made.id))[-2:]
+    assert ended == ("membership_ended", {"organization_id": made.id, "user_id": colleague})
+    assert (said[0], said[1]["action"], said[1]["target_type"]) == (
+        "audited",
+        "leave_organization",
+        "",
     )
     assert await outcome(house.leave(owner, made.id)) == "LAST_OWNER"
 

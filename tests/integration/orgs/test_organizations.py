@@ -168,10 +168,18 @@ async def test_an_owner_changes_the_default_region(house: House) -> None:
     after = await house.get(user_id, made.id)
     assert after.update_time.ToNanoseconds() > made.update_time.ToNanoseconds()
     assert after.create_time == made.create_time
-    assert (await house.events(made.id))[-1] == (
+    told, audited = (await house.events(made.id))[-2:]
+    assert told == (
         "organization_changed",
         {"organization_id": made.id, "fields": ["defaultRegionId"]},
     )
+    assert audited[1] == {
+        "action": "update",
+        "target_type": "organization",
+        "target_id": made.id,
+        "metadata": '{"body": {"defaultRegionId": "eu"}}',
+    }
+    assert after.revision == made.revision + 3
 
 
 async def test_a_deleted_organization_is_unknown_at_once(house: House) -> None:

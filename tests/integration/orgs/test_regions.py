@@ -81,7 +81,7 @@ async def test_an_organization_sees_its_own_and_what_it_was_granted(house: House
 async def test_limits_tell_of_a_suspension_only_while_it_is_in_force(house: House) -> None:
     user_id, organization_id = await house.person()
     suspend = (
-        "UPDATE organizations SET suspended_at = now(), suspension_cause = 'admin',"
+        "UPDATE organizations SET suspended_at = now(),"
         " suspension_reason = 'r', suspended_until = now() + $2::text::interval WHERE id = $1"
     )
     await house.database.pool.execute(suspend, organization_id, "1 hour")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import Refusal
-from services.auth.commands.secrets import Repeatable, fresh
+from chassis.secrets import fresh
 from services.auth.domain.api_keys import (
     digest,
     fit_expiry,
@@ -93,18 +93,3 @@ def test_secrets_have_the_published_form_and_are_not_repeated() -> None:
         assert len(bytes.fromhex(secret.removeprefix("dtn_"))) == 32
         assert (prefix_of(secret), suffix_of(secret)) == ("dtn", secret[-3:])
     assert len({digest(s) for s in secrets}) == 100
-
-
-def test_a_repeatable_secret_depends_on_all_it_is_made_of() -> None:
-    one, other = Repeatable(b"a" * 32, "a"), Repeatable(b"b" * 32, "b")
-    first = one.secret("n", "scope", "r")
-    assert first == one.secret("n", "scope", "r")
-    assert len(bytes.fromhex(first.removeprefix("dtn_"))) == 32
-    others = {
-        other.secret("n", "scope", "r"),
-        one.secret("m", "scope", "r"),
-        one.secret("n", "scop", "r"),
-        one.secret("n", "scope", "s"),
-    }
-    assert len(others | {first}) == 5
-    assert one.nonce() != one.nonce()

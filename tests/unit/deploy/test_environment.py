@@ -6,6 +6,7 @@ from deploy.local.environment import for_room
 
 SHELL = {
     "PATH": "/usr/bin",
+    "AUDIT_LOG_RETENTION_DAYS": "90",
     "AUTH_DATABASE_URL": "postgresql://auth:hidden@db/auth",
     "AUTH_ANYTHING": "1",
     "AWS_SECRET_ACCESS_KEY": "hidden",
@@ -20,6 +21,8 @@ SHELL = {
     "OIDC_MANAGEMENT_API_CLIENT_SECRET": "hidden",
     "ORGS_DATABASE_URL": "postgresql://orgs:hidden@db/orgs",
     "RATE_LIMIT_FAILED_AUTH_TTL": "60",
+    "SMTP_HOST": "mail.example.com",
+    "SMTP_PASSWORD": "hidden",
     "RATE_LIMIT_AUTHENTICATED_TTL": "60",
     "RATOON_HOME": "/srv/ratoon",
     "SKIP_USER_EMAIL_VERIFICATION": "true",
@@ -35,6 +38,8 @@ EXPECTED = {
     "orgs": {
         *("PATH", "VERSION", "ORGS_DATABASE_URL", "DEFAULT_ORG_QUOTA_TOTAL_CPU_QUOTA"),
         *("DEFAULT_REGION_ID", "SKIP_USER_EMAIL_VERIFICATION"),
+        *("DASHBOARD_URL", "SMTP_HOST", "SMTP_PASSWORD"),
+        "AUDIT_LOG_RETENTION_DAYS",
     },
     "snapshots": {
         *("PATH", "VERSION", "SNAPSHOTS_INSECURE_REGISTRIES", "DEFAULT_REGION_ID", "HTTPS_PROXY"),

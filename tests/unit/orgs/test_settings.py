@@ -1,9 +1,13 @@
 """What an operator may set, and what is said about mistakes."""
 
+from pathlib import Path
+
 import pytest
 
+from chassis.sealing import Keys
 from services.orgs.__main__ import read_settings
 from services.orgs.domain import Limits, RegionTotals
+from services.orgs.domain.invitations import Delivery
 from services.orgs.settings import DatabaseSettings, Settings
 
 _NEEDED = {
@@ -12,6 +16,8 @@ _NEEDED = {
     "ORGS_IDENTITY_FILE": "/run/identity.pem",
     "ORGS_TRUST_FILE": "/run/trust.json",
     "ORGS_AUTH_TARGET": "unix:/run/auth",
+    "ORGS_SNAPSHOTS_TARGET": "unix:/run/snapshots",
+    "ORGS_ENCRYPTION_KEYS": Keys("", {}).renewed().dump(),
 }
 
 
@@ -63,6 +69,10 @@ def test_the_published_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DEFAULT_REGION_NAME", "<b>us"),
         ("DEFAULT_REGION_ENFORCE_QUOTAS", "perhaps"),
         ("SKIP_USER_EMAIL_VERIFICATION", "-1"),
+        ("SMTP_PORT", "0"),
+        ("SMTP_SECURE", "perhaps"),
+        ("DASHBOARD_URL", "dash.example.org"),
+        ("DASHBOARD_URL", "https://a b"),
     ],
 )
 def test_a_mistake_is_named_and_ends_the_process(
@@ -96,3 +106,93 @@ def test_a_migration_needs_the_database_only(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(name)
     monkeypatch.setenv("ORGS_DATABASE_URL", "postgresql://x")
     assert read_settings(DatabaseSettings).database_url.get_secret_value() == "postgresql://x"
+
+
+def test_without_a_mail_server_nothing_is_mailed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_EMAIL_FROM", "nonsense")
+    settings = read_settings(Settings)
+    assert settings.relay() is None
+    assert settings.delivery() == Delivery("http://localhost:3986", by_mail=False)
+
+
+def test_a_mail_server_by_the_published_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_HOST", "mail.example.org")
+    monkeypatch.setenv("SMTP_EMAIL_FROM", "Ratoon <no-reply@example.org>")
+    monkeypatch.setenv("DASHBOARD_URL", "https://dash.example.org/")
+    settings = read_settings(Settings)
+    assert settings.delivery() == Delivery("https://dash.example.org", by_mail=True)
+    relay = settings.relay()
+    assert relay is not None
+    assert (relay.host, relay.port, relay.secure) == ("mail.example.org", 587, False)
+    assert (relay.user, relay.password) == ("", "")
+    told = {"PORT": "2525", "USER": "u", "PASSWORD": "hush", "SECURE": "true"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"SMTP_{name}", value)
+    relay = read_settings(Settings).relay()
+    assert relay is not None
+    assert (relay.port, relay.user, relay.password, relay.secure) == (2525, "u", "hush", True)
+    assert "hush" not in repr(relay)
+    monkeypatch.delenv("SMTP_PORT")
+    relay = read_settings(Settings).relay()
+    assert relay is not None
+    assert relay.port == 465
+
+
+@pytest.mark.parametrize("sender", ["", "nobody", "a@b.c, d@e.f", "a@b.c\r\nBcc: d@e.f", "@b.c"])
+def test_a_mail_server_needs_an_address_to_send_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sender: str
+) -> None:
+    monkeypatch.setenv("SMTP_HOST", "mail.example.org")
+    monkeypatch.setenv("SMTP_EMAIL_FROM", sender)
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    assert "SMTP_EMAIL_FROM: " in capsys.readouterr().err
+
+
+def test_keys_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = Keys("", {}).renewed()
+    (tmp_path / "keys.json").write_text(keys.dump())
+    monkeypatch.delenv("ORGS_ENCRYPTION_KEYS")
+    monkeypatch.setenv("ORGS_ENCRYPTION_KEYS_FILE", str(tmp_path / "keys.json"))
+    assert read_settings(Settings).ring().keys() == keys
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"ORGS_ENCRYPTION_KEYS": ""}, "ORGS_ENCRYPTION_KEYS: "),
+        ({"ORGS_ENCRYPTION_KEYS": "changeme-hush"}, "ORGS_ENCRYPTION_KEYS: "),
+        (
+            {"ORGS_ENCRYPTION_KEYS": "", "ORGS_ENCRYPTION_KEYS_FILE": "/nowhere/keys.json"},
+            "ORGS_ENCRYPTION_KEYS_FILE: ",
+        ),
+        (
+            {"ORGS_ENCRYPTION_KEYS": "", "ORGS_ENCRYPTION_KEYS_FILE": "/dev/null"},
+            "ORGS_ENCRYPTION_KEYS_FILE: ",
+        ),
+    ],
+)
+def test_without_good_keys_nothing_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, str],
+    named: str,
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    said = capsys.readouterr().err
+    assert said.startswith(named)
+    assert said.count("\n") == 1
+    assert "hush" not in said
+
+
+def test_keys_in_both_places_are_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "keys.json").write_text(Keys("", {}).renewed().dump())
+    monkeypatch.setenv("ORGS_ENCRYPTION_KEYS_FILE", str(tmp_path / "keys.json"))
+    with pytest.raises(SystemExit):
+        read_settings(Settings)
+    assert "either here or by ORGS_ENCRYPTION_KEYS_FILE" in capsys.readouterr().err

@@ -17,7 +17,16 @@ _STATEMENTS = (
         ADD COLUMN otel_endpoint text,
         ADD COLUMN otel_header_names text[] NOT NULL DEFAULT '{}',
         ADD COLUMN otel_headers bytea,
-        ADD COLUMN experimental_config jsonb NOT NULL DEFAULT '{}'""",
+        ADD COLUMN experimental_config jsonb NOT NULL DEFAULT '{}',
+        ADD COLUMN unverified_since timestamptz""",
+    # What an administrator set and the wait for a verified address are two things: each ends by itself.
+    """UPDATE organizations SET unverified_since = suspended_at, suspended_at = NULL, suspended_until = NULL,
+        suspension_reason = '' WHERE suspension_cause = 'email-verification'""",
+    """ALTER TABLE organizations
+        DROP CONSTRAINT ck_organizations_suspension,
+        DROP COLUMN suspension_cause""",
+    """CREATE INDEX ix_organizations_suspended_until ON organizations (suspended_until)
+        WHERE suspended_until IS NOT NULL""",
     """ALTER TABLE members
         ADD COLUMN revision bigint NOT NULL DEFAULT 1,
         ADD COLUMN service_account boolean NOT NULL DEFAULT false""",

@@ -38,13 +38,14 @@ from services.snapshots.worker.worker import Worker
 
 _MAXIMA = Maxima(4, 8, 10)
 LIMITS = Limits(
+    organization_id="",
+    revision=0,
     snapshot_quota=100,
     max_snapshot_size=10,
     maxima=_MAXIMA,
     default_region_id="eu",
     regions={"eu": Region(True, True, _MAXIMA)},
-    suspended=False,
-    suspended_until=None,
+    suspension=None,
 )
 QUICK = Policy(lease=3.0, deadline=60.0, attempts=3, first_delay=0.02, longest_delay=0.05)
 TIMEOUTS = Timeouts(connect=5, silence=5, document=5, pace_window=5, slowest_pace=16)
@@ -180,7 +181,7 @@ class Organization:
         digest, resources = pinned(image), Resources(1, 0, 1, 3)
         draft = Draft(f"s-{uuid4()}", image, digest, None, resources, "eu")
         async with self.house.database.pool.acquire() as connection:
-            made, _ = await create(connection, self.id, draft, quota=100)
+            made, _ = await create(connection, self.id, draft, quota=100, revision=0)
             await connection.execute("SELECT pg_notify('outbox', ''), pg_notify('work', '')")
         return made
 

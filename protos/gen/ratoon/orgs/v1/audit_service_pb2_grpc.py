@@ -89,7 +89,8 @@ class AuditServiceServicer:
     def RecordRefusals(self, request, context):
         """Records requests that a gateway refused with 401 or 403. Records that are there already change nothing.
 
-        Refused with TOO_MANY_RECORDS (INVALID_ARGUMENT: more than 1,000).
+        Refused with TOO_MANY_RECORDS (more than 1,000) or RECORD_INVALID (one without id, moment or action, or with
+        metadata that is no JSON object), both INVALID_ARGUMENT; none of them is recorded then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

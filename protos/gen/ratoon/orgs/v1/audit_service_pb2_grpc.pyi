@@ -31,7 +31,8 @@ class AuditServiceStub:
     RecordRefusals: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.RecordRefusalsRequest, _audit_service_pb2.RecordRefusalsResponse]
     """Records requests that a gateway refused with 401 or 403. Records that are there already change nothing.
 
-    Refused with TOO_MANY_RECORDS (INVALID_ARGUMENT: more than 1,000).
+    Refused with TOO_MANY_RECORDS (more than 1,000) or RECORD_INVALID (one without id, moment or action, or with
+    metadata that is no JSON object), both INVALID_ARGUMENT; none of them is recorded then.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -75,7 +76,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_audit_service_pb2.RecordRefusalsResponse]:
         """Records requests that a gateway refused with 401 or 403. Records that are there already change nothing.
 
-        Refused with TOO_MANY_RECORDS (INVALID_ARGUMENT: more than 1,000).
+        Refused with TOO_MANY_RECORDS (more than 1,000) or RECORD_INVALID (one without id, moment or action, or with
+        metadata that is no JSON object), both INVALID_ARGUMENT; none of them is recorded then.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _aio.Server) -> None: ...

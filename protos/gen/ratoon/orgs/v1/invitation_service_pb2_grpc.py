@@ -135,7 +135,7 @@ class InvitationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResendInvitation(self, request, context):
-        """Sends the mail once more.
+        """Sends the mail once more; where none is sent, answers the link once more.
 
         Refused with INVITATION_NOT_FOUND, INVITATION_EXPIRED, INVITATION_NOT_PENDING (PERMISSION_DENIED) or MAIL_TOO_SOON
         (RESOURCE_EXHAUSTED: the last one went out less than a minute ago).
@@ -161,7 +161,8 @@ class InvitationServiceServicer:
     def AcceptInvitation(self, request, context):
         """Makes the caller a member as the invitation says. Never changes a membership that is there.
 
-        Refused with EMAIL_NOT_VERIFIED (PERMISSION_DENIED: decided before anything about the invitation is said),
+        Refused with EMAIL_NOT_VERIFIED (PERMISSION_DENIED: decided before anything about the invitation is said; never where
+        the installation does without verification),
         INVITATION_NOT_FOUND (unknown, malformed or for another address; never told apart), INVITATION_EXPIRED,
         INVITATION_NOT_PENDING (PERMISSION_DENIED) or ALREADY_A_MEMBER (ALREADY_EXISTS).
         """

@@ -47,7 +47,7 @@ class InvitationServiceStub:
     REVISION_MISMATCH.
     """
     ResendInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.ResendInvitationRequest, _invitation_service_pb2.ResendInvitationResponse]
-    """Sends the mail once more.
+    """Sends the mail once more; where none is sent, answers the link once more.
 
     Refused with INVITATION_NOT_FOUND, INVITATION_EXPIRED, INVITATION_NOT_PENDING (PERMISSION_DENIED) or MAIL_TOO_SOON
     (RESOURCE_EXHAUSTED: the last one went out less than a minute ago).
@@ -59,7 +59,8 @@ class InvitationServiceStub:
     AcceptInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.AcceptInvitationRequest, _invitation_service_pb2.AcceptInvitationResponse]
     """Makes the caller a member as the invitation says. Never changes a membership that is there.
 
-    Refused with EMAIL_NOT_VERIFIED (PERMISSION_DENIED: decided before anything about the invitation is said),
+    Refused with EMAIL_NOT_VERIFIED (PERMISSION_DENIED: decided before anything about the invitation is said; never where
+    the installation does without verification),
     INVITATION_NOT_FOUND (unknown, malformed or for another address; never told apart), INVITATION_EXPIRED,
     INVITATION_NOT_PENDING (PERMISSION_DENIED) or ALREADY_A_MEMBER (ALREADY_EXISTS).
     """
@@ -129,7 +130,7 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invitation_service_pb2.ResendInvitationRequest,
         context: _aio.ServicerContext[_invitation_service_pb2.ResendInvitationRequest, _abc.Awaitable[_invitation_service_pb2.ResendInvitationResponse]],
     ) -> _abc.Awaitable[_invitation_service_pb2.ResendInvitationResponse]:
-        """Sends the mail once more.
+        """Sends the mail once more; where none is sent, answers the link once more.
 
         Refused with INVITATION_NOT_FOUND, INVITATION_EXPIRED, INVITATION_NOT_PENDING (PERMISSION_DENIED) or MAIL_TOO_SOON
         (RESOURCE_EXHAUSTED: the last one went out less than a minute ago).
@@ -159,7 +160,8 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_invitation_service_pb2.AcceptInvitationResponse]:
         """Makes the caller a member as the invitation says. Never changes a membership that is there.
 
-        Refused with EMAIL_NOT_VERIFIED (PERMISSION_DENIED: decided before anything about the invitation is said),
+        Refused with EMAIL_NOT_VERIFIED (PERMISSION_DENIED: decided before anything about the invitation is said; never where
+        the installation does without verification),
         INVITATION_NOT_FOUND (unknown, malformed or for another address; never told apart), INVITATION_EXPIRED,
         INVITATION_NOT_PENDING (PERMISSION_DENIED) or ALREADY_A_MEMBER (ALREADY_EXISTS).
         """

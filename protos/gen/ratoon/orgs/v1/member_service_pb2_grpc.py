@@ -93,10 +93,9 @@ class MemberServiceServicer:
 
     def UpdateMemberAccess(self, request, context):
         """Replaces role and assigned roles of another member. Making somebody else an owner and then leaving hands an
-        organization over.
+        organization over. An owner always stays: whoever changes the access of others is one.
 
-        Refused with OWN_ACCESS (PERMISSION_DENIED: nobody changes the own access), LAST_OWNER (PERMISSION_DENIED),
-        MEMBER_NOT_FOUND, ROLES_INVALID (INVALID_ARGUMENT: unknown, malformed, of another organization, or one twice),
+        Refused with OWN_ACCESS (PERMISSION_DENIED: nobody changes the own access), MEMBER_NOT_FOUND, ROLES_INVALID (INVALID_ARGUMENT: unknown, malformed, of another organization, or one twice),
         ORGANIZATION_PERSONAL (PERMISSION_DENIED), SERVICE_ACCOUNT_OWNER (INVALID_ARGUMENT: an account for programs owns
         nothing) or REVISION_MISMATCH.
         """

@@ -400,8 +400,11 @@ class GetLimitsResponse(_message.Message):
     SUSPENSION_FIELD_NUMBER: _builtins.int
     DEFAULT_REGION_ID_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     default_region_id: _builtins.str
     """Empty: not chosen yet."""
+    revision: _builtins.int
+    """The organization's revision that all this belongs to."""
     @_builtins.property
     def limits(self) -> _organization_pb2.Limits:
         """What it may use."""
@@ -421,10 +424,11 @@ class GetLimitsResponse(_message.Message):
         suspension: _organization_pb2.Suspension | None = ...,
         default_region_id: _builtins.str = ...,
         regions: _abc.Iterable[Global___RegionLimits] | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "suspension", b"suspension"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "limits", b"limits", "regions", b"regions", "suspension", b"suspension"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "limits", b"limits", "regions", b"regions", "revision", b"revision", "suspension", b"suspension"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -290,7 +290,8 @@ class OrganizationServiceServicer:
     def UpdateQuota(self, request, context):
         """Changes what an organization may use; other contexts follow at their next request.
 
-        Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, or beyond what can be counted).
+        Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, a rate limit or window below 1, or a name in `cleared` that is
+        none of theirs or is set along).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -340,7 +341,8 @@ class OrganizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SuspendOrganization(self, request, context):
-        """Suspends an organization, anew if it is suspended. Enforced at the next request.
+        """Suspends an organization, anew if it is suspended; a wait for a verified address goes on beside it, and holds again
+        when the administrator lifts what was set here. At its end the suspension lifts itself.
 
         Refused with SUSPENSION_INVALID (INVALID_ARGUMENT: a negative grace period, or an end that is past).
         """

@@ -79,7 +79,8 @@ class OrganizationServiceStub:
     UpdateQuota: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateQuotaRequest, _organization_service_pb2.UpdateQuotaResponse]
     """Changes what an organization may use; other contexts follow at their next request.
 
-    Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, or beyond what can be counted).
+    Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, a rate limit or window below 1, or a name in `cleared` that is
+    none of theirs or is set along).
     """
     CreateRegionQuota: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.CreateRegionQuotaRequest, _organization_service_pb2.CreateRegionQuotaResponse]
     """Lets an organization use a region up to the totals.
@@ -103,7 +104,8 @@ class OrganizationServiceStub:
     GetQuotas: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetQuotasRequest, _organization_service_pb2.GetQuotasResponse]
     """What an organization may use, for the overview; what it does use, the other contexts know."""
     SuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _organization_service_pb2.SuspendOrganizationResponse]
-    """Suspends an organization, anew if it is suspended. Enforced at the next request.
+    """Suspends an organization, anew if it is suspended; a wait for a verified address goes on beside it, and holds again
+    when the administrator lifts what was set here. At its end the suspension lifts itself.
 
     Refused with SUSPENSION_INVALID (INVALID_ARGUMENT: a negative grace period, or an end that is past).
     """
@@ -277,7 +279,8 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_organization_service_pb2.UpdateQuotaResponse]:
         """Changes what an organization may use; other contexts follow at their next request.
 
-        Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, or beyond what can be counted).
+        Refused with QUOTA_INVALID (INVALID_ARGUMENT: negative, a rate limit or window below 1, or a name in `cleared` that is
+        none of theirs or is set along).
         """
 
     @_abc_1.abstractmethod
@@ -337,7 +340,8 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.SuspendOrganizationRequest,
         context: _aio.ServicerContext[_organization_service_pb2.SuspendOrganizationRequest, _abc.Awaitable[_organization_service_pb2.SuspendOrganizationResponse]],
     ) -> _abc.Awaitable[_organization_service_pb2.SuspendOrganizationResponse]:
-        """Suspends an organization, anew if it is suspended. Enforced at the next request.
+        """Suspends an organization, anew if it is suspended; a wait for a verified address goes on beside it, and holds again
+        when the administrator lifts what was set here. At its end the suspension lifts itself.
 
         Refused with SUSPENSION_INVALID (INVALID_ARGUMENT: a negative grace period, or an end that is past).
         """

@@ -119,7 +119,8 @@ class RegionServiceServicer:
         RegenerateRegionCredential; one that is cleared loses its secret.
 
         Refused with REGION_NOT_FOUND, REGION_URL_INVALID (INVALID_ARGUMENT) or REGION_IN_USE (FAILED_PRECONDITION: snapshots
-        are kept by the snapshot manager whose address is to change).
+        are kept by the snapshot manager whose address is to change). They are counted as the feed of snapshots tells: one
+        that is being made at this very moment may not be known yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,7 +138,7 @@ class RegionServiceServicer:
     def RegenerateRegionCredential(self, request, context):
         """Replaces a secret of a custom region; the old one stops working at once.
 
-        Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: nothing answers there).
+        Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: the region has no such address).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

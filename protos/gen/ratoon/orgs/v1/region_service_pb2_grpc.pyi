@@ -35,7 +35,8 @@ class RegionServiceStub:
     RegenerateRegionCredential; one that is cleared loses its secret.
 
     Refused with REGION_NOT_FOUND, REGION_URL_INVALID (INVALID_ARGUMENT) or REGION_IN_USE (FAILED_PRECONDITION: snapshots
-    are kept by the snapshot manager whose address is to change).
+    are kept by the snapshot manager whose address is to change). They are counted as the feed of snapshots tells: one
+    that is being made at this very moment may not be known yet.
     """
     DeleteRegion: _aio.UnaryUnaryMultiCallable[_region_service_pb2.DeleteRegionRequest, _region_service_pb2.DeleteRegionResponse]
     """Deletes a custom region; an organization whose default it is has none then.
@@ -45,7 +46,7 @@ class RegionServiceStub:
     RegenerateRegionCredential: _aio.UnaryUnaryMultiCallable[_region_service_pb2.RegenerateRegionCredentialRequest, _region_service_pb2.RegenerateRegionCredentialResponse]
     """Replaces a secret of a custom region; the old one stops working at once.
 
-    Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: nothing answers there).
+    Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: the region has no such address).
     """
     ResolveRegionCredential: _aio.UnaryUnaryMultiCallable[_region_service_pb2.ResolveRegionCredentialRequest, _region_service_pb2.ResolveRegionCredentialResponse]
     """Says whose a secret of a region is; auth asks it for a credential that it does not know itself.
@@ -104,7 +105,8 @@ class RegionServiceServicer(metaclass=_abc_1.ABCMeta):
         RegenerateRegionCredential; one that is cleared loses its secret.
 
         Refused with REGION_NOT_FOUND, REGION_URL_INVALID (INVALID_ARGUMENT) or REGION_IN_USE (FAILED_PRECONDITION: snapshots
-        are kept by the snapshot manager whose address is to change).
+        are kept by the snapshot manager whose address is to change). They are counted as the feed of snapshots tells: one
+        that is being made at this very moment may not be known yet.
         """
 
     @_abc_1.abstractmethod
@@ -126,7 +128,7 @@ class RegionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_region_service_pb2.RegenerateRegionCredentialResponse]:
         """Replaces a secret of a custom region; the old one stops working at once.
 
-        Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: nothing answers there).
+        Refused with REGION_NOT_FOUND or REGION_URL_UNSET (FAILED_PRECONDITION: the region has no such address).
         """
 
     @_abc_1.abstractmethod

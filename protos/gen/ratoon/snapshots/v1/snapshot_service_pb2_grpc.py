@@ -55,6 +55,11 @@ class SnapshotServiceStub:
                 request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.ApplyLimits = channel.unary_unary(
+                '/ratoon.snapshots.v1.SnapshotService/ApplyLimits',
+                request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.ApplyLimitsRequest.SerializeToString,
+                response_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.ApplyLimitsResponse.FromString,
+                _registered_method=True)
         self.DeleteSnapshot = channel.unary_unary(
                 '/ratoon.snapshots.v1.SnapshotService/DeleteSnapshot',
                 request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeleteSnapshotRequest.SerializeToString,
@@ -122,6 +127,16 @@ class SnapshotServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ApplyLimits(self, request, context):
+        """Takes to heart what orgs says of an organization now: what is made after the answer is made under these limits, whoever
+        makes it. Without this call the same happens by orgs' events, moments after the change.
+
+        Refused with ORGANIZATION_FORBIDDEN (the organization is deleted).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSnapshot(self, request, context):
         """Starts the removal of an own snapshot; work on it is cancelled. Again while it is being removed: nothing happens.
 
@@ -183,6 +198,11 @@ def add_SnapshotServiceServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageRequest.FromString,
                     response_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'ApplyLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyLimits,
+                    request_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.ApplyLimitsRequest.FromString,
+                    response_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.ApplyLimitsResponse.SerializeToString,
             ),
             'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSnapshot,
@@ -314,6 +334,33 @@ class SnapshotService:
             '/ratoon.snapshots.v1.SnapshotService/GetUsage',
             ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageRequest.SerializeToString,
             ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.snapshots.v1.SnapshotService/ApplyLimits',
+            ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.ApplyLimitsRequest.SerializeToString,
+            ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.ApplyLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

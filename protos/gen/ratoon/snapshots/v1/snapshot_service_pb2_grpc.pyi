@@ -40,6 +40,12 @@ class SnapshotServiceStub:
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.GetUsageRequest, _snapshot_service_pb2.GetUsageResponse]
     """Counts what an organization uses of its quota, exactly: what is building, pending, pulling or active."""
+    ApplyLimits: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.ApplyLimitsRequest, _snapshot_service_pb2.ApplyLimitsResponse]
+    """Takes to heart what orgs says of an organization now: what is made after the answer is made under these limits, whoever
+    makes it. Without this call the same happens by orgs' events, moments after the change.
+
+    Refused with ORGANIZATION_FORBIDDEN (the organization is deleted).
+    """
     DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.DeleteSnapshotRequest, _snapshot_service_pb2.DeleteSnapshotResponse]
     """Starts the removal of an own snapshot; work on it is cancelled. Again while it is being removed: nothing happens.
 
@@ -113,6 +119,18 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_snapshot_service_pb2.GetUsageRequest, _abc.Awaitable[_snapshot_service_pb2.GetUsageResponse]],
     ) -> _abc.Awaitable[_snapshot_service_pb2.GetUsageResponse]:
         """Counts what an organization uses of its quota, exactly: what is building, pending, pulling or active."""
+
+    @_abc_1.abstractmethod
+    def ApplyLimits(
+        self,
+        request: _snapshot_service_pb2.ApplyLimitsRequest,
+        context: _aio.ServicerContext[_snapshot_service_pb2.ApplyLimitsRequest, _abc.Awaitable[_snapshot_service_pb2.ApplyLimitsResponse]],
+    ) -> _abc.Awaitable[_snapshot_service_pb2.ApplyLimitsResponse]:
+        """Takes to heart what orgs says of an organization now: what is made after the answer is made under these limits, whoever
+        makes it. Without this call the same happens by orgs' events, moments after the change.
+
+        Refused with ORGANIZATION_FORBIDDEN (the organization is deleted).
+        """
 
     @_abc_1.abstractmethod
     def DeleteSnapshot(

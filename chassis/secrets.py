@@ -1,10 +1,9 @@
-"""The secrets of keys: random, or made again for an answer that has to be repeated."""
+"""The secrets that are given out: random, or made again for an answer that has to be repeated."""
 
 import hmac
 import secrets
 
-from services.auth.domain.api_keys import PREFIX
-
+PREFIX = "dtn_"
 _BYTES = 32
 
 

@@ -1,0 +1,1 @@
+"""Mails of this context: what they say, how they are sent, and that each is sent."""

@@ -1,0 +1,56 @@
+"""The way from one encryption key to the next, beside servers that go on serving."""
+
+from chassis.db import Database
+from chassis.sealing import KeyRing, Keys
+from services.orgs.commands import sealed
+
+_ALONE = "SELECT pg_try_advisory_lock(hashtextextended('encryption keys', 1))"
+_DONE = "SELECT pg_advisory_unlock(hashtextextended('encryption keys', 1))"
+
+
+class RotationRunning(RuntimeError):
+    """Somebody else rotates the keys at this moment."""
+
+
+async def rotate(database: Database, ring: KeyRing) -> int:
+    """Make a new active key, seal everything under it, forget the others; return how much was sealed anew.
+
+    Old keys stay readable until nothing is sealed under them. Ended at any moment, nothing is lost, and the next call
+    goes on where this one was. Keys that the platform gives are left to it: everything is sealed under its active one.
+    """
+    async with database.pool.acquire() as connection:
+        if not await connection.fetchval(_ALONE):
+            raise RotationRunning("the encryption keys are being rotated already")
+        try:
+            # More than one key: an earlier rotation was not ended.
+            if ring.replaceable and len(ring.keys().secrets) == 1:
+                await _replace(database, ring, ring.keys().renewed())
+            count = await _reseal_all(database, ring)
+            if ring.replaceable:
+                await _forget_unused(database, ring)
+        finally:
+            await connection.execute(_DONE)
+    return count
+
+
+async def _replace(database: Database, ring: KeyRing, keys: Keys) -> None:
+    async with database.sessions.begin() as session:
+        await sealed.lock_keys(session)
+        ring.replace(keys)
+
+
+async def _reseal_all(database: Database, ring: KeyRing) -> int:
+    count, some = 0, 1
+    while some:
+        async with database.sessions.begin() as session:
+            some = await sealed.reseal(session, ring)
+        count += some
+    return count
+
+
+async def _forget_unused(database: Database, ring: KeyRing) -> None:
+    keys = ring.keys()
+    async with database.sessions.begin() as session:
+        needed = {keys.active, *await sealed.used_keys(session)}
+    kept = {id_: key for id_, key in keys.secrets.items() if id_ in needed}
+    await _replace(database, ring, Keys(keys.active, kept))

@@ -1,0 +1,110 @@
+"""Two tenants with one of everything, and what either may name of the other."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from bench import fill
+from chassis.permissions import ALL, READ_SCOPES
+from tests.e2e.tenants import Issuing, Person
+
+# Everything that is kept of an organization, whichever way it might be changed.
+_ROWS = {
+    "orgs": (
+        "SELECT t::text FROM organizations t WHERE id = $1",
+        "SELECT t::text FROM members t WHERE organization_id = $1",
+        "SELECT t::text FROM member_roles t WHERE organization_id = $1",
+        "SELECT t::text FROM roles t WHERE organization_id = $1",
+        "SELECT t::text FROM invitations t WHERE organization_id = $1",
+        "SELECT r::text FROM invitation_roles r JOIN invitations i ON i.id = invitation_id"
+        " WHERE i.organization_id = $1",
+        "SELECT t::text FROM regions t WHERE organization_id = $1",
+        "SELECT t::text FROM region_quotas t WHERE organization_id = $1",
+    ),
+    "auth": ("SELECT t::text FROM api_keys t WHERE organization_id = $1",),
+    "snapshots": ("SELECT t::text FROM snapshots t WHERE organization_id = $1",),
+}
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An organization, its owner and a key of it, and one of everything that is there, by the names of paths."""
+
+    word: str
+    owner: Person
+    organization: str
+    key: str
+    things: dict[str, str]
+
+    def marks(self) -> list[str]:
+        """Return what nobody else may ever be shown who did not say it first."""
+        return sorted({*self.things.values(), *self.untold()})
+
+    def untold(self) -> list[str]:
+        """Return what nobody else may ever be shown, and that a stranger has no reason to say."""
+        region = (f"{self.word}-region", f"https://proxy.{self.word}.example")
+        return [self.owner.sub, self.owner.email, self.owner.personal, f"{self.word} Ltd", *region]
+
+
+def tenant(issuing: Issuing, word: str) -> Tenant:
+    """Found an organization that has one of everything; the word is in every name."""
+    owner, member = issuing.person(f"auth0|{word}-owner"), issuing.person(f"auth0|{word}-member")
+    organization = issuing.organization(owner, f"{word} Ltd")
+    held = issuing.join(member.sub, organization, ["write:snapshots"])
+    account = f"sa_{word}"
+    issuing.join(account, organization)
+    issuing.system.sql(
+        "orgs", "UPDATE members SET service_account = true WHERE user_id = $1", account
+    )
+    place = {"name": f"{word}-region", "proxyUrl": f"https://proxy.{word}.example"}
+    region = issuing.post("/regions", owner.token, place, organization)
+    named = {"name": f"{word}-key", "permissions": []}
+    issuing.post("/api-keys", owner.token, named, organization)
+    things = {
+        "organizationId": organization,
+        "roleId": held,
+        "userId": member.sub,
+        "accountId": account,
+        "invitationId": issuing.invitation(organization, f"{word}@guests.example", owner.sub),
+        "regionId": str(region["id"]),
+        "snapshotId": _snapshot(issuing, organization, word),
+        "snapshotName": f"{word}-snapshot",
+        "name": f"{word}-key",
+    }
+    key = issuing.key(owner, organization, ALL - READ_SCOPES)
+    return Tenant(word, owner, organization, key, things)
+
+
+def _snapshot(issuing: Issuing, organization: str, word: str) -> str:
+    """Give the organization a snapshot that no worker is busy with."""
+    fill.load(issuing.system.database_url("snapshots"), {organization: 1})
+    rows = issuing.system.sql(
+        "snapshots",
+        "UPDATE snapshots SET name = $2 WHERE organization_id = $1 RETURNING id::text",
+        UUID(organization),
+        f"{word}-snapshot",
+    )
+    return str(rows[0][0])
+
+
+def rows_of(issuing: Issuing, organization: str) -> list[str]:
+    """Return all rows of an organization, to be compared."""
+    sql = issuing.system.sql
+    found = [
+        str(row[0])
+        for context, statements in _ROWS.items()
+        for statement in statements
+        for row in sql(context, statement, UUID(organization))
+    ]
+    return sorted(found)
+
+
+def unknown(thing: str) -> str:
+    """Return a name of the same form that nobody bears."""
+    made = {
+        "userId": f"auth0|nobody-{uuid4().hex[:8]}",
+        "accountId": f"sa_{uuid4().hex[:8]}",
+        "regionId": f"nowhere_{uuid4().hex[:4]}",
+        "snapshotName": f"nothing-{uuid4().hex[:8]}",
+        "name": f"no-key-{uuid4().hex[:8]}",
+    }
+    return made.get(thing, str(uuid4()))
