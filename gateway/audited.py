@@ -8,7 +8,7 @@ READ = "read"
 OTHER = "other"
 
 _READS = {
-    "api_key": ("listApiKeys", "getApiKey", "getCurrentApiKey"),
+    "api_key": (*("listApiKeys", "getApiKey", "getCurrentApiKey", "listServiceAccountApiKeys"),),
     "organization": (
         *("listOrganizations", "getOrganization", "getOrganizationUsageOverview"),
         *("getOrganizationOtelConfig", "getOrganizationOtelConfigBySandboxAuthToken"),
@@ -91,6 +91,9 @@ _CHANGES = {
     "deactivateSnapshot": ("deactivate", "snapshot"),
     "linkAccount": ("link_account", ""),
     "unlinkAccount": ("unlink_account", ""),
+    "confirmPendingSsoLink": ("link_account", ""),
+    "dismissPendingSsoLink": ("unlink_account", ""),
+    "enrollInSmsMfa": ("update", "user"),
     "adminCreateUser": ("create", "user"),
     "adminRegenerateKeyPair": ("regenerate_key_pair", "user"),
     "adminDisableUser": ("update", "user"),

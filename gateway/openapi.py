@@ -31,6 +31,7 @@ _PAGE = (
         "in": "header",
         "required": False,
         "description": "How many items to answer at a time, up to 1000; by default all",
+        # A text, as every header is: a number that is sent as one would not be valid.
         "schema": {"type": "string", "pattern": "^([0-9]{1,3}|1000)$"},
     },
     {
