@@ -71,9 +71,9 @@ def _moment(value: Any) -> Any:
 
 
 # No database takes a NUL.
-_NO_NUL = r"^[^\x00]*$"
-Text = Annotated[str, StringConstraints(max_length=1_024, pattern=_NO_NUL)]
-LongText = Annotated[str, StringConstraints(max_length=262_144, pattern=_NO_NUL)]
+NO_NUL = r"^[^\x00]*$"
+Text = Annotated[str, StringConstraints(max_length=1_024, pattern=NO_NUL)]
+LongText = Annotated[str, StringConstraints(max_length=262_144, pattern=NO_NUL)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 # The limits stand next to the type, or the document would not know them.
 Amount = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(whole)]

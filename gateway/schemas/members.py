@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from gateway.schemas.base import Answer, Asked, Text, iso
+from gateway.schemas.base import NO_NUL, Answer, Asked, Text, iso
 from gateway.schemas.roles import EncodedRole as Role
 from gateway.schemas.roles import OrganizationRole, Roles
 from ratoon.access.v1 import access_pb2
@@ -15,7 +15,9 @@ from ratoon.orgs.v1 import member_pb2 as pb
 _DATE = {"format": "date-time"}
 _OWNER = access_pb2.ORGANIZATION_ROLE_OWNER
 MemberRole = Literal["owner", "member"]
-RoleIds = Annotated[list[Text], Field(max_length=2_000, description="Roles to assign, by id")]
+# Whatever is longer is no id.
+RoleId = Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)]
+RoleIds = Annotated[list[RoleId], Field(max_length=2_000, description="Roles to assign, by id")]
 
 
 class UpdateOrganizationMemberAccess(Asked):
