@@ -91,6 +91,8 @@ class Command:
     creates: bool = False
     # The answer is passed on as it comes.
     streams: bool = False
+    # A null keeps a value here: what shall be cleared is listed under this name instead.
+    cleared: str = ""
 
     @property
     def words(self) -> str:

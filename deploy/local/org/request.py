@@ -24,7 +24,7 @@ def build(command: Command, parsed: argparse.Namespace, organization: str) -> Re
     # Who is named by options stands in the path like what is named by arguments.
     values = {"organizationId": organization, "userId": user or ""}
     values |= {name: value for (place, name), value in given.items() if place == "path"}
-    body = {name: _sent(value) for (place, name), value in given.items() if place == "body"}
+    body = _body({n: value for (place, n), value in given.items() if place == "body"}, command)
     if command.method == "PATCH" and not body:
         raise Refused("nothing is given that shall be changed", USAGE)
     return Request(
@@ -115,5 +115,9 @@ def _has_body(command: Command) -> bool:
     return any(argument.place == "body" for argument in command.arguments)
 
 
-def _sent(value: Any) -> Any:
-    return None if isinstance(value, Null) else value
+def _body(given: dict[str, Any], command: Command) -> dict[str, Any]:
+    body = {name: value for name, value in given.items() if not isinstance(value, Null)}
+    cleared = [name for name, value in given.items() if isinstance(value, Null)]
+    if command.cleared:
+        return body | ({command.cleared: cleared} if cleared else {})
+    return body | dict.fromkeys(cleared)

@@ -125,7 +125,7 @@ def request(*words: str, organization: str = ORG) -> tuple[str, str, Any, Any, A
             "quota set --snapshot-quota 5 --authenticated-rate-limit none",
             (
                 *("PATCH", f"/organizations/{ORG}/quota", {}),
-                {"snapshotQuota": 5, "authenticatedRateLimit": None},
+                {"snapshotQuota": 5, "cleared": ["authenticatedRateLimit"]},
                 {},
             ),
         ),

@@ -134,6 +134,7 @@ COMMANDS = (
         path=f"{_ONE}/quota",
         help="set limits (administrators of the installation); what is not given stays",
         arguments=(*_numbers(*_LIMITS), *_clearable(*_RATES)),
+        cleared="cleared",
         named=True,
     ),
     Command(
