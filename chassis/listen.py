@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import asyncpg
 
+from chassis.process import unless_cancelled
+
 log = logging.getLogger(__name__)
 _RETRY_SECONDS = 0.5
 
@@ -37,6 +39,7 @@ class Wakeups:
             try:
                 await self._listen(channels)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as lost:
+                unless_cancelled()
                 log.warning("listening connection lost: %s", lost)
             await asyncio.sleep(_RETRY_SECONDS)
 

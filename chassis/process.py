@@ -39,3 +39,13 @@ def notify(state: str) -> None:
         except OSError as gone:
             # A supervisor that is gone must not keep a process from ending in order.
             log.warning("the supervisor does not listen: %s", gone)
+
+
+def unless_cancelled() -> None:
+    """End the task if it was cancelled. For loops that go on after a failure: it may have come instead of the cancellation.
+
+    A driver that is cancelled within a statement now and then raises a failure of its own, and the cancellation is lost.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

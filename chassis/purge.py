@@ -8,6 +8,7 @@ from chassis import idempotency
 from chassis.db import Database
 from chassis.grpc.interceptors import unavailable
 from chassis.outbox import Feed
+from chassis.process import unless_cancelled
 
 log = logging.getLogger(__name__)
 _HOUR = 3600.0
@@ -21,6 +22,7 @@ async def every_hour(feed: Feed, database: Database, *more: Callable[[], Awaitab
             for forget in more:
                 await forget()
         except Exception as failure:
+            unless_cancelled()
             if not unavailable(failure):
                 raise
             log.warning("nothing could be purged now: %s", type(failure).__name__)

@@ -22,6 +22,7 @@ from chassis.grpc.wire import from_timestamp, to_timestamp
 from chassis.listen import Wakeups
 from chassis.metrics import FEED_LAG
 from chassis.outbox import CHANNEL, CursorExpired, Feed, Row, position_of
+from chassis.process import unless_cancelled
 from ratoon.events.v1 import event_feed_service_pb2 as pb
 from ratoon.events.v1 import event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import (
@@ -158,6 +159,7 @@ class _Taking(ABC):
                 if cut.code() is grpc.StatusCode.OUT_OF_RANGE:
                     await self._missed()
             except Exception as failure:
+                unless_cancelled()
                 if unavailable(failure):
                     log.warning("feed of %s: away: %s", self._feed, type(failure).__name__)
                 else:

@@ -26,10 +26,19 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="session")
-def system(registry: Registry) -> Iterator[System]:
+def whole(registry: Registry) -> Iterator[System]:
     """A system that may speak plain HTTP with the registry and with a port where nobody listens."""
     with running(SNAPSHOTS_INSECURE_REGISTRIES=f"{registry.host},127.0.0.1:9") as system:
         yield system
+
+
+@pytest.fixture(scope="module")
+def system(whole: System) -> Iterator[System]:
+    """The system; what organizations the administrator makes are deleted, since nobody may have more than ten."""
+    yield whole
+    for organization in whole.client.get("/organizations").json():
+        if not organization["personal"]:
+            whole.client.delete(f"/organizations/{organization['id']}").raise_for_status()
 
 
 @pytest.fixture(scope="session")

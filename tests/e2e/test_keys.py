@@ -1,6 +1,7 @@
 """Keys in the whole system: what a role's edit, a rotation, a new secret of a region and their use do to them."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -50,13 +51,15 @@ def _code(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.fixture
-def organization(system: System) -> Organization:
+def organization(system: System) -> Iterator[Organization]:
     """An organization of the administrator's, and who acts in it."""
     made = system.client.post(
         "/organizations", json={"name": f"keys {uuid4().hex[:8]}", "defaultRegionId": "us"}
     )
     id_ = made.json()["id"]
-    return Actor(system, system.key, id_), id_
+    yield Actor(system, system.key, id_), id_
+    # Nobody may have more than ten. What a test has deleted itself is no longer the administrator's.
+    assert system.client.delete(f"/organizations/{id_}").status_code in (204, 403)
 
 
 def _account(owner: Actor, id_: str, *permissions: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from grpc.aio import ServicerContext
 
 from chassis.db import Pool
 from chassis.grpc.interceptors import unavailable
+from chassis.process import unless_cancelled
 from ratoon.auth.v1 import rate_limit_service_pb2 as pb
 from ratoon.auth.v1.rate_limit_service_pb2_grpc import RateLimitServiceServicer
 from services.auth.commands import shares
@@ -65,6 +66,7 @@ async def forget_ended(pool: Pool) -> None:
         try:
             await shares.forget_ended(pool)
         except Exception as failure:
+            unless_cancelled()
             if not unavailable(failure):
                 raise
             log.warning("ended windows are kept for now: %s", type(failure).__name__)

@@ -14,6 +14,7 @@ from chassis.db import Pool
 from chassis.grpc.caller import Identity, Verifier
 from chassis.grpc.feed import wait
 from chassis.listen import Wakeups
+from chassis.process import unless_cancelled
 from ratoon.auth.v1 import authentication_pb2
 from ratoon.events.v1 import event_feed_service_pb2, event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
@@ -89,6 +90,7 @@ class Revocations:
                     mark = mark or await queries.mark(pool)
                     rows, mark = await queries.since(pool, mark)
                 except _AWAY as lost:
+                    unless_cancelled()
                     log.warning("revocations cannot be read: %s", type(lost).__name__)
                     await asyncio.sleep(_RETRY_SECONDS)
                     woken.set()

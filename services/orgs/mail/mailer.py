@@ -8,6 +8,7 @@ from chassis.db import Sessions
 from chassis.grpc.feed import wait
 from chassis.grpc.interceptors import unavailable
 from chassis.listen import Wakeups
+from chassis.process import unless_cancelled
 from services.orgs.commands import mails
 from services.orgs.commands.mails import CHANNEL, DueMail
 from services.orgs.domain.invitations import Delivery
@@ -74,6 +75,7 @@ class Mailer:
                 if failure is not None:
                     raise failure
         except Exception as failure:
+            unless_cancelled()
             if not unavailable(failure):
                 raise
             log.warning("no mail can be sent now: %s", type(failure).__name__)

@@ -10,6 +10,7 @@ from chassis.grpc.feed import wait
 from chassis.grpc.interceptors import unavailable
 from chassis.grpc.wire import from_timestamp
 from chassis.listen import Wakeups
+from chassis.process import unless_cancelled
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceServicer
 from services.orgs.commands import suspensions
@@ -69,6 +70,7 @@ async def _seconds_to_next(sessions: Sessions) -> float:
         async with sessions.begin() as session:
             seconds = await suspensions.end_past(session)
     except Exception as failure:
+        unless_cancelled()
         if not unavailable(failure):
             raise
         log.warning("suspensions cannot be ended now: %s", type(failure).__name__)

@@ -11,6 +11,7 @@ import asyncpg
 
 from chassis.db import Pool
 from chassis.outbox import CHANNEL
+from chassis.process import unless_cancelled
 from services.snapshots.commands.moves import WORK
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Notifier:
                 if work:
                     await self._pool.execute(_NOTIFY, WORK)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as away:
+                unless_cancelled()
                 log.warning("could not notify: %s", away)
                 self.touch(work=work)
                 await asyncio.sleep(_RETRY_SECONDS)

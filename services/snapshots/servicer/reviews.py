@@ -10,6 +10,7 @@ import grpc
 from chassis.db import Sessions
 from chassis.grpc.feed import wait
 from chassis.listen import Wakeups
+from chassis.process import unless_cancelled
 from services.snapshots.commands import retirement, reviews
 from services.snapshots.domain import Busy, Limits, OrganizationGone
 from services.snapshots.peers import Organizations
@@ -44,6 +45,7 @@ class Reviews:
                 try:
                     pause = await self._look()
                 except (*AWAY, grpc.aio.AioRpcError) as away:
+                    unless_cancelled()
                     log.warning("limits cannot be looked at now: %s", type(away).__name__)
                     # What woke it meanwhile is no reason to try faster.
                     await asyncio.sleep(_AWAY_SECONDS)

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from chassis.db import Sessions
 from chassis.grpc.feed import wait
 from chassis.listen import Wakeups
+from chassis.process import unless_cancelled
 from services.snapshots.commands import retirement
 from services.snapshots.domain import Busy
 
@@ -28,6 +29,7 @@ async def retire(sessions: Sessions, wakeups: Wakeups) -> None:
             except Busy:
                 more = True
             except AWAY as away:
+                unless_cancelled()
                 log.warning("could not retire snapshots: %s", away)
             if not more:
                 await wait(woken, _SAFETY_SECONDS)

@@ -148,7 +148,8 @@ async def test_a_change_in_orgs_is_believed_at_once(world: World, me: Member) ->
     await world.orgs.say(event)
     while await _outcome(me, "now") != "made":
         pass
-    assert world.orgs.asked.count(me.organization) == 2
+    # Once by whoever looks after the change, once by a create that did not want to wait for that.
+    assert 2 <= world.orgs.asked.count(me.organization) <= 3
 
 
 async def _quota_refusal(me: Member) -> None:
