@@ -35,7 +35,9 @@ log = logging.getLogger(__name__)
 _HELD_BACK_SECONDS = 0.05
 _SAFETY_SECONDS = 5.0
 # Under load events are shown in batches, or every single one would cost a read here and a transaction there.
-_LINGER_SECONDS = 0.02
+_LINGER_SECONDS = 0.1
+# What revokes is urgent; this much under load still leaves most of its time.
+_URGENT_LINGER_SECONDS = 0.005
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _PAYLOADS = {
     field.name: GetMessageClass(field.message_type)
@@ -93,6 +95,7 @@ async def ungated(feed: Feed, wakeups: Wakeups) -> AsyncGenerator[list[Row], Non
             rows, mark = await feed.read_ungated(mark)
             if rows:
                 yield rows
+                await asyncio.sleep(_URGENT_LINGER_SECONDS)
             await wait(woken, _SAFETY_SECONDS)
 
 
