@@ -1,7 +1,9 @@
 """/admin/users: REST in front of UserService, for administrators of the installation."""
 
+import grpc
 from fastapi import Response
 
+from chassis.grpc.status import error_info
 from gateway.access import guarded, router
 from gateway.call import Call
 from gateway.errors import Problem
@@ -9,14 +11,16 @@ from gateway.paths import Segment
 from gateway.schemas.admin_users import (
     AdminUser,
     AdminUserWithKey,
+    CreateOrganizationQuota,
     CreateUser,
     admin_user_from_proto,
     key_pair_from_proto,
     quota_to_proto,
+    totals_to_proto,
 )
 from gateway.schemas.errors import errors
 from ratoon.auth.v1 import user_service_pb2 as pb
-from ratoon.orgs.v1 import region_service_pb2
+from ratoon.orgs.v1 import organization_service_pb2, region_service_pb2
 
 operations = router("/admin/users", "admin")
 
@@ -44,8 +48,7 @@ async def admin_create_user(call: Call, body: CreateUser) -> AdminUser:
     )
     answer = await call.rpc(call.services.users.CreateUser, request)
     if body.personal_organization_quota is not None:
-        quota = quota_to_proto(answer.organization_id, body.personal_organization_quota)
-        await call.rpc(call.services.organizations.UpdateQuota, quota)
+        await _grant(call, answer.organization_id, region_id, body.personal_organization_quota)
     return admin_user_from_proto(answer.user)
 
 
@@ -132,3 +135,27 @@ async def _check_region(call: Call, region_id: str) -> None:
     shared = await call.rpc(call.services.regions.ListSharedRegions, request)
     if not any(r.id == region_id for r in shared.regions):
         raise Problem(404, "REGION_NOT_FOUND", "there is no such shared region")
+
+
+async def _grant(
+    call: Call, organization_id: str, region_id: str, quota: CreateOrganizationQuota
+) -> None:
+    """Set what a new organization may use; totals only where its region enforces any."""
+    orgs = call.services.organizations
+    await call.rpc(orgs.UpdateQuota, quota_to_proto(organization_id, quota))
+    totals = totals_to_proto(organization_id, quota)
+    if totals is None:
+        return
+    totals.region_id = region_id or await _default_region(call, organization_id)
+    try:
+        await call.rpc(orgs.UpdateRegionQuota, totals)
+    except grpc.aio.AioRpcError as refused:
+        if error_info(refused).reason != "REGION_QUOTA_NOT_FOUND":
+            raise
+
+
+async def _default_region(call: Call, organization_id: str) -> str:
+    request = organization_service_pb2.GetLimitsRequest(organization_id=organization_id)
+    own = call.visit.gateway.identity.metadata()
+    limits = await call.services.organizations.GetLimits(request, metadata=own)
+    return limits.default_region_id

@@ -11,11 +11,16 @@ from ratoon.auth.v1 import user_pb2, user_service_pb2
 from ratoon.orgs.v1 import organization_service_pb2
 
 _DATE = {"format": "date-time"}
+_TOTALS = {"total_cpu_quota", "total_memory_quota", "total_disk_quota", "total_gpu_quota"}
 
 
 class CreateOrganizationQuota(Asked):
-    """What a personal organization may use. Totals belong to a region, and are set by the quota of one."""
+    """What a personal organization may use; the totals in its default region, if quotas are enforced there."""
 
+    total_cpu_quota: Amount | None = None
+    total_memory_quota: Amount | None = None
+    total_disk_quota: Amount | None = None
+    total_gpu_quota: Amount | None = None
     max_cpu_per_sandbox: Amount | None = None
     max_memory_per_sandbox: Amount | None = None
     max_disk_per_sandbox: Amount | None = None
@@ -57,8 +62,20 @@ def key_pair_from_proto(said: user_service_pb2.RegenerateKeyPairResponse) -> Adm
 def quota_to_proto(
     organization_id: str, asked: CreateOrganizationQuota
 ) -> organization_service_pb2.UpdateQuotaRequest:
-    wanted = asked.model_dump(exclude_none=True)
+    wanted = asked.model_dump(exclude_none=True, exclude=_TOTALS)
     return organization_service_pb2.UpdateQuotaRequest(organization_id=organization_id, **wanted)
+
+
+def totals_to_proto(
+    organization_id: str, asked: CreateOrganizationQuota
+) -> organization_service_pb2.UpdateRegionQuotaRequest | None:
+    """Return what the organization may use in a region that is still to be named; None: nothing is said of that."""
+    wanted = asked.model_dump(exclude_none=True, include=_TOTALS)
+    if not wanted:
+        return None
+    return organization_service_pb2.UpdateRegionQuotaRequest(
+        organization_id=organization_id, **wanted
+    )
 
 
 def _fields(said: user_pb2.User) -> dict[str, Any]:

@@ -86,6 +86,10 @@ class FakeSettings(OrganizationServiceServicer):
         await self.calls.heard("SetPreviewWarning", request, context)
         return pb.SetPreviewWarningResponse()
 
+    async def GetLimits(self, request: pb.GetLimitsRequest, context: Any) -> pb.GetLimitsResponse:
+        await self.calls.heard("GetLimits", request, context)
+        return pb.GetLimitsResponse(default_region_id="eu")
+
     async def GetQuotas(self, request: pb.GetQuotasRequest, context: Any) -> pb.GetQuotasResponse:
         await self.calls.heard("GetQuotas", request, context)
         limits = organization_pb2.Limits(snapshot_quota=30, volume_quota=100)

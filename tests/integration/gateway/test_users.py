@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from ratoon.auth.v1 import user_service_pb2 as pb
-from ratoon.orgs.v1 import organization_service_pb2
 from services.auth.domain.users import LastAdmin
+from services.orgs.domain.quotas import QuotaInvalid, RegionQuotaNotFound
 from tests.gateway_fakes import ACCOUNT, ADMIN, KEY, OWNER, SHOWN_STAMP, USER, Fakes
 from tests.integration.gateway.conftest import Served, client_of
 
@@ -114,25 +114,37 @@ async def test_nothing_is_made_in_a_region_that_is_not_there(
 
 
 async def test_the_quota_of_the_personal_organization_is_set(
-    fakes: Fakes, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    fakes: Fakes, admin: httpx.AsyncClient
 ) -> None:
-    asked = list[organization_service_pb2.UpdateQuotaRequest]()
-
-    async def update(
-        request: organization_service_pb2.UpdateQuotaRequest, context: object
-    ) -> organization_service_pb2.UpdateQuotaResponse:
-        asked.append(request)
-        return organization_service_pb2.UpdateQuotaResponse()
-
-    await fakes.stop_one("orgs")
-    monkeypatch.setattr(fakes.orgs, "UpdateQuota", update)
-    await fakes.start_one("orgs")
-    quota = {"snapshotQuota": 5, "maxCpuPerSandbox": 2.0, "totalCpuQuota": 10}
+    quota = {"snapshotQuota": 5, "maxCpuPerSandbox": 2.0}
     body = {"name": "Bob", "personalOrganizationQuota": quota}
     assert (await admin.post("/admin/users", json=body)).status_code == 201
-    (request,) = asked
+    request = fakes.orgs.calls.last("UpdateQuota")
     assert (request.snapshot_quota, request.max_cpu_per_sandbox) == (5, 2)
     assert not request.HasField("volume_quota")
+    assert "UpdateRegionQuota" not in fakes.orgs.calls.names()
+
+
+@pytest.mark.parametrize(("named", "region"), [({}, "eu"), ({"RegionId": "us"}, "us")])
+async def test_totals_are_those_of_the_default_region(
+    fakes: Fakes, admin: httpx.AsyncClient, named: dict[str, str], region: str
+) -> None:
+    body: dict[str, object] = {"name": "Bob", "personalOrganizationQuota": {"totalCpuQuota": 10}}
+    body |= {f"personalOrganizationDefault{name}": value for name, value in named.items()}
+    assert (await admin.post("/admin/users", json=body)).status_code == 201
+    request = fakes.orgs.calls.last("UpdateRegionQuota")
+    assert (request.region_id, request.total_cpu_quota) == (region, 10)
+    assert not request.HasField("total_disk_quota")
+
+
+async def test_where_no_quotas_are_enforced_totals_mean_nothing(
+    fakes: Fakes, admin: httpx.AsyncClient
+) -> None:
+    fakes.orgs.calls.refusals["UpdateRegionQuota"] = RegionQuotaNotFound("no share")
+    body = {"name": "Bob", "personalOrganizationQuota": {"totalCpuQuota": 10}}
+    assert (await admin.post("/admin/users", json=body)).status_code == 201
+    fakes.orgs.calls.refusals["UpdateRegionQuota"] = QuotaInvalid("not so")
+    assert (await admin.post("/admin/users", json=body)).status_code == 400
 
 
 async def test_people_are_listed_by_pages_without_private_keys(
