@@ -142,6 +142,17 @@ def test_the_access_log_has_no_queries(edge: Installation) -> None:
     assert "very-secret" not in (edge.home / "logs" / "edge.log").read_text()
 
 
+def test_the_access_log_has_no_tokens(edge: Installation) -> None:
+    place = "/api/organizations/otel-config/by-sandbox-auth-token/"
+    _ask(edge, place + "hush-hush")
+    with edge.popen("logs", "--follow", "-n", "1000", "edge") as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if place in line)
+        process.terminate()
+    assert json.loads(line[line.index("{") :])["path"] == place + "***"
+    assert "hush-hush" not in (edge.home / "logs" / "edge.log").read_text()
+
+
 def test_envoy_comes_back(edge: Installation) -> None:
     kill_and_wait(edge.pids()["edge"])
     assert edge.status(wait=60)["state"] == "healthy"
