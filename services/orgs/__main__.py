@@ -101,30 +101,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     wakeups, feed = Wakeups(url, "orgs"), Feed(database.pool)
     auth = channel(settings.auth_target, event_feed_service_pb2, authentication_service_pb2)
     snapshots = channel(settings.snapshots_target, event_feed_service_pb2)
-    consumer = Consumer("auth", auth, identity, database.sessions)
-    counter = Consumer("snapshots", snapshots, identity, database.sessions)
     try:
         await provide_default_region(database, settings)
         metrics.expose(settings.metrics_listen)
         async with asyncio.TaskGroup() as group:
-            background = [
-                group.create_task(wakeups.run((CHANNEL, mails.CHANNEL, SUSPENSIONS))),
-                group.create_task(consumer.run(from_auth)),
-                group.create_task(counter.run(from_snapshots)),
-                # Nothing to drop at `stand`: what the verifier remembers, it would verify again.
-                group.create_task(
-                    revocations.follow(auth, identity, verifier.revoke, stand=lambda: None)
-                ),
-                group.create_task(end_suspensions(database.sessions, wakeups)),
-                group.create_task(
-                    purge.every_hour(feed, database, *_forgetting(database, settings))
-                ),
-                *map(
-                    group.create_task,
-                    _audited(database, (feed, wakeups), (auth, snapshots), identity),
-                ),
-                *(group.create_task(m.run()) for m in mailers(database, wakeups, settings)),
-            ]
+            follow = revocations.follow(auth, identity, verifier.revoke, stand=_nothing_to_drop)
+            hear = wakeups.run((CHANNEL, mails.CHANNEL, SUSPENSIONS))
+            work = _work(database, settings, (feed, wakeups), (auth, snapshots), identity)
+            background = [group.create_task(one) for one in (hear, follow, *work)]
             server = build(database, verifier, wakeups, settings, identity)
             await server.serve(settings.listen, stop)
             for task in background:
@@ -133,6 +117,29 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await auth.close()
         await snapshots.close()
         await database.close()
+
+
+def _nothing_to_drop() -> None:
+    """What the verifier remembers, it would verify again."""
+
+
+def _work(
+    database: Database,
+    settings: Settings,
+    own: tuple[Feed, Wakeups],
+    channels: tuple[grpc.aio.Channel, grpc.aio.Channel],
+    identity: Identity,
+) -> list[Coroutine[Any, Any, None]]:
+    """Return what is done without being asked for, for ever."""
+    sessions, (feed, wakeups), (auth, snapshots) = database.sessions, own, channels
+    return [
+        Consumer("auth", auth, identity, sessions).run(from_auth),
+        Consumer("snapshots", snapshots, identity, sessions).run(from_snapshots),
+        *_audited(database, own, channels, identity),
+        end_suspensions(sessions, wakeups),
+        purge.every_hour(feed, database, *_forgetting(database, settings)),
+        *(mailer.run() for mailer in mailers(database, wakeups, settings)),
+    ]
 
 
 def build(
