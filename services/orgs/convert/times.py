@@ -8,5 +8,11 @@ def stamp(micros: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest * 1000)
 
 
+def set_stamp(field: Timestamp, micros: int) -> None:
+    """Set a field to a moment, without making one first."""
+    field.seconds, rest = divmod(micros, 1_000_000)
+    field.nanos = rest * 1000
+
+
 def micros_of(stamp: Timestamp) -> int:
     return stamp.seconds * 1_000_000 + stamp.nanos // 1000
