@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import grpc
@@ -36,8 +37,10 @@ _HELD_BACK_SECONDS = 0.05
 _SAFETY_SECONDS = 5.0
 # Under load events are shown in batches, or every single one would cost a read here and a transaction there.
 _LINGER_SECONDS = 0.1
-# What revokes is urgent; this much under load still leaves most of its time.
-_URGENT_LINGER_SECONDS = 0.005
+# What revokes is urgent: an event that comes alone is shown at once, a crowd in so many readings a second at most.
+_URGENT_LINGER_SECONDS = 0.02
+# An event is converted once, however many watch: none is behind by more than this for long.
+_SHARED = 2000
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _PAYLOADS = {
     field.name: GetMessageClass(field.message_type)
@@ -59,7 +62,7 @@ class EventFeedServicer(EventFeedServiceServicer):
         self, request: pb.WatchRequest, context: Any
     ) -> AsyncIterator[pb.WatchResponse]:
         if request.ungated:
-            shown = ungated(self._feed, self._wakeups)
+            shown = ungated(self._feed, self._wakeups, request.types)
         else:
             shown = ordered(self._feed, self._wakeups, request.after)
         async with aclosing(shown):
@@ -85,17 +88,19 @@ async def ordered(feed: Feed, wakeups: Wakeups, after: str) -> AsyncGenerator[li
                 await wait(woken, _HELD_BACK_SECONDS if more else _SAFETY_SECONDS)
 
 
-async def ungated(feed: Feed, wakeups: Wakeups) -> AsyncGenerator[list[Row], None]:
-    """Yield an empty list at once, then what is committed from now on, as soon as it is."""
+async def ungated(
+    feed: Feed, wakeups: Wakeups, types: Sequence[str] = ()
+) -> AsyncGenerator[list[Row], None]:
+    """Yield an empty list at once, then what of these types (none: all) is committed from now on, as soon as it is."""
     mark = await feed.now()
     with wakeups.on(CHANNEL) as woken:
         yield []
         while True:
             woken.clear()
-            rows, mark = await feed.read_ungated(mark)
+            rows, mark = await feed.read_ungated(mark, types)
             if rows:
                 yield rows
-                await asyncio.sleep(_URGENT_LINGER_SECONDS)
+            await asyncio.sleep(_URGENT_LINGER_SECONDS)
             await wait(woken, _SAFETY_SECONDS)
 
 
@@ -108,7 +113,9 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
+@lru_cache(maxsize=_SHARED)
 def event_to_proto(row: Row) -> event_pb2.Event:
+    """Return an event as a message; all watchers are shown the same one, which none may change."""
     told: dict[str, Any] = {"origin": _message(event_pb2.Origin, row.origin)}
     if (payload := _PAYLOADS.get(row.type)) is not None:
         told[row.type] = _message(payload, row.payload)
@@ -123,7 +130,7 @@ def event_to_proto(row: Row) -> event_pb2.Event:
 def _message(kind: Any, written: str) -> Any:
     """Return what `announce` wrote as a message; fields that this release does not know are left out.
 
-    By hand: the general conversion costs ten times as much, and every event is shown to several watchers.
+    By hand: the general conversion costs ten times as much.
     """
     known = kind.DESCRIPTOR.fields_by_name
     fields = _decode(written)

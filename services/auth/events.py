@@ -9,6 +9,13 @@ from services.auth.commands import revocation
 from services.auth.domain.access import is_uuid
 from services.auth.queries.revocations import Revoked
 
+REVOKING = (
+    "membership_changed",
+    "membership_ended",
+    "organization_changed",
+    "organization_deleted",
+)
+
 
 def revoked_by(event: event_pb2.Event) -> Revoked | None:
     """Return whom an event makes ask anew what they may; None: nobody."""

@@ -75,7 +75,7 @@ class Organizations:
             await asyncio.sleep(random.uniform(0.05, 0.25))
 
     async def _watch(self) -> None:
-        request = feed_pb.WatchRequest(ungated=True)
+        request = feed_pb.WatchRequest(ungated=True, types=_DROPPED_BY)
         first = True
         async for answer in self._feed.Watch(request, metadata=self._identity.metadata()):
             if first:
@@ -83,8 +83,7 @@ class Organizations:
                 self._known.clear()
                 first = False
             for event in answer.events:
-                if event.WhichOneof("payload") in _DROPPED_BY:
-                    self.drop(event.organization_id)
+                self.drop(event.organization_id)
 
     def _ask(self, organization_id: str) -> _Entry:
         if len(self._known) >= _REMEMBERED:

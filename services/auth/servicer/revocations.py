@@ -20,7 +20,7 @@ from ratoon.events.v1 import event_feed_service_pb2, event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from services.auth.commands.revocation import REVOKED
 from services.auth.convert import revocation_to_proto
-from services.auth.events import revoked_by
+from services.auth.events import REVOKING, revoked_by
 from services.auth.queries import revocations as queries
 from services.auth.queries.revocations import Revoked
 
@@ -101,7 +101,7 @@ class Revocations:
     async def follow_orgs(self, channel: grpc.aio.Channel, identity: Identity) -> None:
         """Pass on what events of orgs revoke, for ever, at once and whatever else still runs there."""
         stub = EventFeedServiceStub(channel)
-        request = event_feed_service_pb2.WatchRequest(ungated=True)
+        request = event_feed_service_pb2.WatchRequest(ungated=True, types=REVOKING)
         while True:
             try:
                 async for answer in stub.Watch(request, metadata=identity.metadata()):

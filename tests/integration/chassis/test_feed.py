@@ -38,6 +38,11 @@ class ApiKeyDeleted:
     name: str = "n"
 
 
+@dataclass
+class CallerRevoked:
+    user_id: str
+
+
 @pytest.fixture
 async def url(cluster: Cluster) -> str:
     name = f"feed{uuid4().hex[:8]}"
@@ -136,6 +141,31 @@ async def test_an_open_transaction_holds_the_ordered_feed_back_but_not_the_ungat
     assert shown == ["older", "younger"]
     for stream in (ungated, ordered):
         stream.cancel()
+
+
+async def test_an_ungated_watch_shows_the_types_that_were_asked_for(
+    database: Database, feed_channel: grpc.aio.Channel, keyring: Keyring
+) -> None:
+    me = keyring.identity("auth").metadata()
+    asked = pb.WatchRequest(ungated=True, types=["caller_revoked", "membership_ended"])
+    stream = EventFeedServiceStub(feed_channel).Watch(asked, metadata=me)
+    assert not (await _read(stream)).events
+    for key in ("one", "two"):
+        await _write(database, key)
+    async with database.sessions.begin() as session:
+        await announce(session, CallerRevoked(user_id="gone"))
+    shown = (await _read(stream)).events
+    assert [e.WhichOneof("payload") for e in shown] == ["caller_revoked"]
+    stream.cancel()
+
+
+async def test_what_was_not_asked_for_is_not_read_again(database: Database) -> None:
+    feed = Feed(database.pool)
+    before = await feed.now()
+    await _write(database, "other")
+    rows, after = await feed.read_ungated(before, ["caller_revoked"])
+    assert not rows
+    assert int(after) > int(before)
 
 
 async def test_a_stranger_may_not_watch(feed_channel: grpc.aio.Channel, keyring: Keyring) -> None:

@@ -27,19 +27,25 @@ class WatchRequest(_message.Message):
 
     AFTER_FIELD_NUMBER: _builtins.int
     UNGATED_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
     after: _builtins.str
     """The cursor of the last event that took effect. Empty: from the beginning."""
     ungated: _builtins.bool
     """Show events at once, unordered and now and then twice, from now on: for dropping what was cached, for nothing else."""
+    @_builtins.property
+    def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of an ungated watch: show events of these types only, by the names of the payload's fields. Empty: all."""
+
     def __init__(
         self,
         *,
         after: _builtins.str = ...,
         ungated: _builtins.bool = ...,
+        types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "ungated", b"ungated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "types", b"types", "ungated", b"ungated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
