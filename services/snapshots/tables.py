@@ -74,6 +74,10 @@ class Blob(Base):
 
     digest: Mapped[str] = mapped_column(primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger)
+    # Of one that was read as a layer: the digest of what it unpacks to, how large that is, and how many entries it has.
+    diff_id: Mapped[str | None]
+    unpacked_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    entries: Mapped[int | None]
 
 
 class ArtifactBlob(Base):

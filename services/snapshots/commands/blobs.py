@@ -6,13 +6,14 @@ that something refers to always has its file, and a crash leaves at worst a file
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.snapshots.commands.moves import wake_workers
-from services.snapshots.domain import Blob, Claim, StoreFull
+from services.snapshots.domain import Blob, Claim, LayerFacts, StoreFull
 
 _STORE_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('store', 1))")
 _LOCK = text(
@@ -44,6 +45,9 @@ _PLACED = text("""
 WITH mended AS (UPDATE blobs SET size = :size WHERE digest = :digest AND size <> :size)
 UPDATE pull_blobs SET fetched = true WHERE pull_id = :pull_id AND digest = :digest RETURNING digest
 """)
+_DESCRIBE = text(
+    "UPDATE blobs SET diff_id = :diff_id, unpacked_bytes = :unpacked_bytes, entries = :entries WHERE digest = :digest"
+)
 _UNPIN = text("""
 WITH loose AS (DELETE FROM pull_blobs WHERE pull_id = :pull_id RETURNING digest)
 INSERT INTO garbage (digest) SELECT digest FROM loose ON CONFLICT DO NOTHING
@@ -97,6 +101,11 @@ async def place(session: AsyncSession, claim: Claim, blob: Blob) -> bool:
         return False
     bound = {"pull_id": claim.pull_id, "digest": blob.digest, "size": blob.size}
     return (await session.execute(_PLACED, bound)).first() is not None
+
+
+async def describe(session: AsyncSession, digest: str, facts: LayerFacts) -> None:
+    """Keep what was found out about a blob that is a layer."""
+    await session.execute(_DESCRIBE, {"digest": digest, **asdict(facts)})
 
 
 async def collect(session: AsyncSession, *, limit: int = 100) -> tuple[list[str], bool]:

@@ -14,6 +14,7 @@ from services.snapshots.domain.events import (
     SnapshotRemoved,
     SnapshotStateChanged,
 )
+from services.snapshots.domain.layers import LayerFacts
 from services.snapshots.domain.limits import (
     Limits,
     Maxima,
@@ -82,6 +83,7 @@ __all__ = [
     "ImageOrBuildRequired",
     "ImageRefInvalid",
     "ImageRefUnpinned",
+    "LayerFacts",
     "Limits",
     "LimitsOutdated",
     "Maxima",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.snapshots.images import documents
-from services.snapshots.images.documents import invalid
+from services.snapshots.images.documents import Document, invalid
 from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.manifests import ARCHITECTURE, OS
 
@@ -22,16 +22,14 @@ class ImageConfig:
     user: str
 
 
-def read(data: bytes, *, layer_count: int) -> ImageConfig:
+def read(document: Document, *, layer_count: int) -> ImageConfig:
     """Read a config; refuses one of another platform or of other layers than the manifest's."""
-    document = documents.loads(data, "config")
     os = documents.text(document, "os", "config")
     architecture = documents.text(document, "architecture", "config")
     if (os, architecture) != (OS, ARCHITECTURE):
         found = f"{os or '?'}/{architecture or '?'}"[:80]
         raise PullFailed(Code.IMAGE_PLATFORM_MISSING, f"the image is for {found} only")
-    file_system = documents.part(document, "rootfs", "config")
-    if len(documents.texts(file_system, "diff_ids", "config")) != layer_count:
+    if len(diff_ids(document)) != layer_count:
         invalid("its config and its manifest disagree on the number of layers")
     run = documents.part(document, "config", "config")
     return ImageConfig(
@@ -44,3 +42,9 @@ def read(data: bytes, *, layer_count: int) -> ImageConfig:
         working_dir=documents.text(run, "WorkingDir", "config"),
         user=documents.text(run, "User", "config"),
     )
+
+
+def diff_ids(document: Document) -> tuple[str, ...]:
+    """Return the digests of the unpacked layers, lowest first."""
+    file_system = documents.part(document, "rootfs", "config")
+    return documents.texts(file_system, "diff_ids", "config")

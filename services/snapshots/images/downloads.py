@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 from services.snapshots.images.attempts import Attempts, Retries
+from services.snapshots.images.checks import Checks
 from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.manifests import Descriptor
 from services.snapshots.images.progress import Meter
@@ -19,9 +20,17 @@ class Downloads:
     """The downloads of one pull."""
 
     def __init__(
-        self, repository: Repository, store: Intake, meter: Meter, *, owner: str, retries: Retries
+        self,
+        repository: Repository,
+        store: Intake,
+        meter: Meter,
+        checks: Checks,
+        *,
+        owner: str,
+        retries: Retries,
     ) -> None:
         self._repository, self._store, self._meter = repository, store, meter
+        self._checks = checks
         self._owner, self._retries = owner, retries
 
     async def fetch(self, blobs: Iterable[Descriptor], *, concurrency: int) -> None:
@@ -47,7 +56,9 @@ class Downloads:
                     await attempts.after(failure)
                 else:
                     self._meter.at(blob.digest, blob.size)
-                    return
+                    break
+        # While others still come.
+        await self._checks.check(blob.digest)
 
     async def _write(self, blob: Descriptor) -> None:
         try:

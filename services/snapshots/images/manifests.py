@@ -65,11 +65,11 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The parts of one image, the layers each once and in order of first use."""
+    """The parts of one image, the layers each once and in order of first use; `order` names them lowest first."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    layer_count: int
+    order: tuple[str, ...]
 
     @property
     def total_bytes(self) -> int:
@@ -130,13 +130,13 @@ def read(fetched: Fetched) -> Manifest:
     if len(entries) > MOST_LAYERS:
         invalid(f"it has {len(entries)} layers; {MOST_LAYERS} are allowed")
     layers: dict[str, Descriptor] = {}
-    for entry in entries:
-        layer = _layer(entry)
+    order = [_layer(entry) for entry in entries]
+    for layer in order:
         if layers.setdefault(layer.digest, layer).size != layer.size or (
             layer.digest == config.digest
         ):
             invalid("two parts of it have the same digest and are not the same")
-    return Manifest(config, tuple(layers.values()), len(entries))
+    return Manifest(config, tuple(layers.values()), tuple(layer.digest for layer in order))
 
 
 def _layer(entry: Document) -> Descriptor:

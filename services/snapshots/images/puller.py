@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 
-from services.snapshots.images import config, manifests, reference
+from services.snapshots.images import config, documents, manifests, reference
 from services.snapshots.images.attempts import Retries, persistent
 from services.snapshots.images.auth import Credentials, CredentialsFor
+from services.snapshots.images.checks import Checks
 from services.snapshots.images.config import ImageConfig
 from services.snapshots.images.downloads import Downloads
 from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.http import Http
+from services.snapshots.images.layers import Forgetful, KnownLayers
 from services.snapshots.images.manifests import Descriptor, Fetched, Manifest
 from services.snapshots.images.progress import Meter, Phase, Progress, Report
 from services.snapshots.images.reference import ImageReference, InvalidReference
@@ -62,9 +64,11 @@ class Puller:
         store: Intake,
         *,
         retries: Retries | None = None,
+        layers: KnownLayers | None = None,
         concurrency: int = _CONCURRENCY,
     ) -> None:
         self._http, self._store = http, store
+        self._layers = layers or Forgetful()
         self._retries, self._concurrency = retries or Retries(), concurrency
 
     async def pull(
@@ -86,10 +90,15 @@ class Puller:
         fetched = await self._resolve(repository, wanted.version)
         manifest = manifests.read(fetched)
         config_data = await persistent(self._retries, lambda: repository.config(manifest.config))
-        settings = config.read(config_data, layer_count=manifest.layer_count)
+        document = documents.loads(config_data, "config")
+        settings = config.read(document, layer_count=len(manifest.order))
         planned = _planned(wanted, fetched, manifest)
         held = await plan(planned)
-        await self._download(repository, planned, held, config_data, owner=owner, report=report)
+        checks = Checks(self._store, self._layers, packed_bytes=planned.total_bytes)
+        await checks.recall(manifest.order)
+        await self._put(planned.config.digest, config_data)
+        await self._download(repository, planned, held, checks, owner=owner, report=report)
+        checks.compare(manifest.order, config.diff_ids(document))
         await self._seal(planned, report)
         return PulledImage(
             ref=planned.ref,
@@ -124,7 +133,7 @@ class Puller:
         repository: Repository,
         planned: ImagePlan,
         held: Set[str],
-        config_data: bytes,
+        checks: Checks,
         *,
         owner: str,
         report: Report,
@@ -138,9 +147,13 @@ class Puller:
         meter = Meter(
             report, planned.total_bytes, planned.total_bytes - sum(layer.size for layer in missing)
         )
-        await self._put(planned.config.digest, config_data)
-        downloads = Downloads(repository, self._store, meter, owner=owner, retries=self._retries)
+        downloads = Downloads(
+            repository, self._store, meter, checks, owner=owner, retries=self._retries
+        )
         await downloads.fetch(missing, concurrency=self._concurrency)
+        for layer in planned.layers:
+            # What did not have to come may be here from before it was asked what is in it.
+            await checks.check(layer.digest)
 
     async def _seal(self, planned: ImagePlan, report: Report) -> None:
         """Write the manifest, last of all, once everything it names is there."""

@@ -40,15 +40,15 @@ class Intake(Protocol):
     async def put_bytes(self, digest: str, data: bytes) -> None:
         """Take a small blob in at once."""
 
+    async def open(self, digest: str) -> BinaryIO:
+        """A blob as a file; the caller closes it. It stays readable after `remove`."""
+
 
 class Store(Intake, Protocol):
     """Content-addressed blobs. Every method refuses a malformed digest with InvalidDigest."""
 
     async def read(self, digest: str, *, limit: int) -> bytes:
         """A small blob; BlobMissing, or ContentMismatch when it is larger than `limit`."""
-
-    async def open(self, digest: str) -> BinaryIO:
-        """A blob as a file; the caller closes it. It stays readable after `remove`."""
 
     async def digests(self) -> list[str]:
         """Every blob that is here."""

@@ -12,6 +12,7 @@ from services.snapshots.images.puller import ImagePlan, PulledImage, Puller
 from services.snapshots.images.reference import InvalidReference
 from services.snapshots.queries.blobs import reserved_bytes
 from services.snapshots.worker.intake import RecordedIntake
+from services.snapshots.worker.layers import RecordedLayers
 from services.snapshots.worker.lease import LeaseLost
 from services.snapshots.worker.outages import steadily
 from services.snapshots.worker.tools import Tools
@@ -30,7 +31,11 @@ class Arrival:
     async def bring(self, report: Report) -> NewArtifact:
         """Return what is whole in the store then. Raises PullFailed, or LeaseLost."""
         tools, claim = self._tools, self._claim
-        puller = Puller(tools.http, RecordedIntake(tools.store, tools.sessions, claim))
+        intake, layers = (
+            RecordedIntake(tools.store, tools.sessions, claim),
+            RecordedLayers(tools.sessions),
+        )
+        puller = Puller(tools.http, intake, layers=layers)
         wanted, owner = _wanted(claim), str(claim.organization_id)
         pulled = await puller.pull(wanted, owner=owner, plan=self._admit, report=report)
         return self._artifact(wanted, pulled)

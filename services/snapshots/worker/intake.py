@@ -1,6 +1,7 @@
 """The way into the store for one pull."""
 
 from collections.abc import AsyncGenerator
+from typing import BinaryIO
 
 from chassis.db import Sessions
 from services.snapshots.commands import blobs
@@ -35,6 +36,9 @@ class RecordedIntake:
     async def put_bytes(self, digest: str, data: bytes) -> None:
         await self._store.put_bytes(digest, data)
         await self._record(Blob(digest, len(data)))
+
+    async def open(self, digest: str) -> BinaryIO:
+        return await self._store.open(digest)
 
     async def _record(self, blob: Blob) -> None:
         async def record() -> bool:
