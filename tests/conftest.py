@@ -1,7 +1,7 @@
 """What every test may ask for: a PostgreSQL, migrated databases, keys of the machines."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from uuid import uuid4
 
 import pytest
@@ -11,9 +11,13 @@ from tests.identities import Keyring
 from tests.postgres import Cluster
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
     """Refuse to run where xdist does not see its groups: tests that must not meet would meet, and nobody would know."""
+    # Looked at when all others are done, xdist among them.
+    yield
     if getattr(config.option, "loadgroup", False):
         lost = [
             i.name for i in items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid

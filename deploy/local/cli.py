@@ -95,6 +95,14 @@ def parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor", parents=[common], help="find what is wrong and say what to do"
     )
+    doctor.add_argument(
+        "--deep",
+        action="store_true",
+        help="hold rows, blobs and usage of the snapshots against one another",
+    )
+    doctor.add_argument(
+        "--every-byte", action="store_true", help="the same, and read every blob of the store"
+    )
     doctor.set_defaults(act=_doctor)
 
     logs = commands.add_parser("logs", parents=[common], help="show the logs")
@@ -195,10 +203,12 @@ def _status(parsed: argparse.Namespace, home: Home) -> int:
     return 0 if status["state"] == "healthy" else 1
 
 
-def _doctor(_parsed: argparse.Namespace, home: Home) -> int:
+def _doctor(parsed: argparse.Namespace, home: Home) -> int:
     from deploy.local import doctor
 
     findings = doctor.examine(home, os.environ)
+    if parsed.deep or parsed.every_byte:
+        findings += doctor.compare(home, every_byte=parsed.every_byte)
     print(doctor.render(findings))
     return 1 if any(not one.fine for one in findings) else 0
 

@@ -60,6 +60,22 @@ def examine(home: Home, environ: Mapping[str, str]) -> list[Finding]:
     return [finding for check in checks for finding in _guarded(check)]
 
 
+def compare(home: Home, *, every_byte: bool) -> list[Finding]:
+    """Hold rows, blobs and usage of the snapshots against one another; nothing is changed."""
+    try:
+        answer = control.ask(home, {"do": "audit", "everyByte": every_byte}, patience=3600)
+    except NotRunning:
+        return [Finding("snapshots", "not compared, for Ratoon does not run", "`ratoon up` first")]
+    if "error" in answer:
+        return [Finding("snapshots", answer["error"], "read `ratoon logs snapshots`")]
+    remedy = "tell who develops Ratoon, with this line and `ratoon logs snapshots-worker`"
+    found = [
+        Finding(f"snapshots: {one['question']}", f"{one['about']}: {one['wrong']}", remedy)
+        for one in answer["discrepancies"]
+    ]
+    return found or [Finding("snapshots", "rows, blobs and usage agree")]
+
+
 def render(findings: list[Finding]) -> str:
     lines = []
     for finding in findings:

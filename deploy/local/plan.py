@@ -198,6 +198,6 @@ def _based_on(given: dict[str, str]) -> dict[str, str]:
     return given
 
 
-def python_command(module: str, command: str) -> tuple[str, ...]:
+def python_command(module: str, *words: str) -> tuple[str, ...]:
     # -P: modules come from the installation, never from the folder a process happens to run in.
-    return (sys.executable, "-P", "-m", module, command)
+    return (sys.executable, "-P", "-m", module, *words)

@@ -16,11 +16,11 @@ from deploy.local import banner, control, edge
 from deploy.local.account import database_account
 from deploy.local.binaries import SHARED, find_postgres
 from deploy.local.environment import for_room
+from deploy.local.errands import errand
 from deploy.local.failures import Failure
 from deploy.local.plan import METRICS, Site, own_server, plan
 from deploy.local.ports import LOOPBACK, choose, require_free
 from deploy.local.postgres import Cluster, clear_leftovers, initialise, place_for_data
-from deploy.local.rotation import rotate
 from deploy.local.secret_files import CONTEXTS, database_secrets, make_own, refuse_placeholders
 from deploy.local.state import Home, runtime_folder, socket_path, take_lock
 from deploy.local.supervisor import Supervisor
@@ -194,5 +194,9 @@ async def _answer(
             await supervisor.settle(float(seconds))
         return {**facts, **supervisor.status()}
     if wanted == "rotate-encryption":
-        return await rotate(site)
+        return await errand(site, "orgs", "rotate-keys")
+    if wanted == "audit":
+        return await errand(
+            site, "snapshots", "audit", *(["--every-byte"] if request.get("everyByte") else [])
+        )
     return {"error": f"unknown request {wanted!r}"}

@@ -1,6 +1,7 @@
-"""python -m services.snapshots serve | work | migrate"""
+"""python -m services.snapshots serve | work | migrate | audit [--every-byte]"""
 
 import asyncio
+import json
 import sys
 
 import grpc
@@ -151,6 +152,14 @@ def _work() -> None:
     run(lambda stop: work(settings, stop))
 
 
+def _audit(*, every_byte: bool) -> None:
+    from services.snapshots.worker.audit import audit
+    from services.snapshots.worker.settings import AuditSettings
+
+    settings = AuditSettings()  # type: ignore[call-arg]  # read from the environment
+    print(json.dumps(asyncio.run(audit(settings, every_byte=every_byte))))
+
+
 def main() -> None:
     match sys.argv[1:]:
         case ["serve"]:
@@ -163,8 +172,11 @@ def main() -> None:
         case ["migrate"]:
             configure("snapshots migrate")
             _migrate()
+        case ["audit", *options] if options in ([], ["--every-byte"]):
+            configure("snapshots audit")
+            _audit(every_byte=bool(options))
         case _:
-            sys.exit("usage: python -m services.snapshots serve | work | migrate")
+            sys.exit(f"usage: {__doc__}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from tests.issuer import AUDIENCE, TestIssuer
 from tests.registry import Registry, running_registry
 
 
+# Before xdist looks for groups, however the tests were named on the command line.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

@@ -68,6 +68,7 @@ def test_a_killed_process_comes_back(
     until(lambda: _status(system, "POST", "/api-keys", json=key) in (201, 409), "a key is made")
     until(lambda: _status(system, "DELETE", path) in (200, 404), f"{name} is deleted")
     until(lambda: answers(system, path, 404), f"{name} gone")
+    assert "rows, blobs and usage agree" in system.ratoon("doctor", "--every-byte")
 
 
 def _status(system: System, method: str, path: str, **options: object) -> int:

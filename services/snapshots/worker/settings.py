@@ -6,15 +6,20 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class WorkerSettings(BaseSettings):
-    """Names and defaults; `store_limit_bytes` unset: as much as the disk has, but for a reserve."""
+class AuditSettings(BaseSettings):
+    """Where rows and bytes are."""
 
     model_config = SettingsConfigDict(env_prefix="SNAPSHOTS_", frozen=True, env_ignore_empty=True)
 
     database_url: SecretStr
+    store_path: Path
+
+
+class WorkerSettings(AuditSettings):
+    """Names and defaults; `store_limit_bytes` unset: as much as the disk has, but for a reserve."""
+
     identity_file: Path
     orgs_target: str
-    store_path: Path
     store_limit_bytes: int | None = Field(None, gt=0)
     # `host[:port]`, separated by commas: spoken to in plain HTTP.
     insecure_registries: str = ""

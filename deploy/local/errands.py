@@ -1,4 +1,4 @@
-"""A new encryption key for orgs, while it runs."""
+"""What a context does once, while it runs, when the operator asks for it: told what the running context was told."""
 
 import asyncio
 import json
@@ -8,18 +8,18 @@ from typing import Any
 from deploy.local.plan import Site, context_environment, python_command
 
 
-async def rotate(site: Site) -> dict[str, Any]:
-    """Have orgs change its encryption key, told what the running orgs was told; return what it answers, or `error`."""
+async def errand(site: Site, context: str, *words: str) -> dict[str, Any]:
+    """Run a command of a context; return what it answers, or `error`."""
     child = await asyncio.create_subprocess_exec(
-        *python_command("services.orgs", "rotate-keys"),
+        *python_command(f"services.{context}", *words),
         stdout=PIPE,
         stderr=PIPE,
         cwd="/",
-        env=context_environment(site, "orgs"),
+        env=context_environment(site, context),
     )
     said, complaint = await child.communicate()
     if child.returncode != 0:
         lines = complaint.decode().strip().splitlines() or [f"exit code {child.returncode}"]
-        return {"error": f"the key could not be changed: {lines[-1]}"}
+        return {"error": f"{context} could not do it: {lines[-1]}"}
     answer: dict[str, Any] = json.loads(said)
     return answer
