@@ -40,7 +40,7 @@ def answers(system: System, path: str, status: int = 200) -> bool:
         return False
 
 
-def _postmaster(system: System) -> int:
+def postmaster(system: System) -> int:
     servers = [p for p in usage.tree(system.root()) if usage.command(p) == "postgres"]
     parents = {p: usage.parent(p) for p in servers}
     return next(p for p in servers if parents[p] not in servers)
@@ -54,7 +54,7 @@ def test_a_killed_process_comes_back(
     body = {"name": name, "imageName": f"{registry.host}/small:1"}
     made = system.client.post("/snapshots", json=body)
     assert made.status_code == 200, made.text
-    pid = _postmaster(system) if command == "postgres" else system.pid_of(command)
+    pid = postmaster(system) if command == "postgres" else system.pid_of(command)
     os.kill(pid, signal.SIGKILL)
     path = f"/snapshots/{made.json()['id']}"
     until(
