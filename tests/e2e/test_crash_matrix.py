@@ -127,7 +127,8 @@ def test_killed_at_any_moment(system: System, party: None, registry: Registry, s
         elif going.ends:
             getattr(going, deed)(chance.choice(sorted(going.ends)))
         time.sleep(chance.uniform(0, 0.4))
-    until(lambda: answers(system, "/snapshots"), "the system answers")
+    # Who died five times within a minute is not started at once.
+    until(lambda: answers(system, "/snapshots"), "the system answers", seconds=90)
     going.check_ends()
     until(lambda: _at_rest(system), "nobody works any more")
     system.ratoon("status", "--wait", "60")
