@@ -25,6 +25,7 @@ from gateway.refusals import Refusals
 from gateway.routes import (
     account_links,
     admin_organizations,
+    admin_registries,
     admin_users,
     api_keys,
     audit,
@@ -38,6 +39,7 @@ from gateway.routes import (
     own_invitations,
     quotas,
     regions,
+    registries,
     roles,
     service_account_keys,
     snapshots,
@@ -68,6 +70,8 @@ _MODULES = (
     service_account_keys,
     account_links,
     admin_users,
+    registries,
+    admin_registries,
     installation,
 )
 

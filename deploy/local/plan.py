@@ -17,8 +17,6 @@ from deploy.local.state import Home, socket_path
 METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
 # The other contexts that a context calls.
 _PEERS = {"auth": ("orgs",), "orgs": ("auth", "snapshots"), "snapshots": ("orgs", "auth")}
-# With either the operator keeps the encryption keys elsewhere.
-_ENCRYPTION_KEYS = {"ORGS_ENCRYPTION_KEYS", "ORGS_ENCRYPTION_KEYS_FILE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +170,10 @@ def context_environment(site: Site, context: str) -> dict[str, str]:
     }
     if context == "auth":
         environment["AUTH_SERVICE_CREDENTIALS_FILE"] = str(secrets / "service-credentials.json")
-    if context == "orgs" and not environment.keys() & _ENCRYPTION_KEYS:
-        environment["ORGS_ENCRYPTION_KEYS_FILE"] = str(site.home.path / ENCRYPTION_KEYS)
+    keys = f"{prefix}_ENCRYPTION_KEYS"
+    # With either the operator keeps the encryption keys elsewhere.
+    if context in ENCRYPTION_KEYS and not environment.keys() & {keys, f"{keys}_FILE"}:
+        environment[f"{keys}_FILE"] = str(site.home.path / ENCRYPTION_KEYS[context])
     if context == "snapshots":
         worker = f"{LOOPBACK}:{site.metrics['worker']}"
         environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker

@@ -1,6 +1,7 @@
-"""python -m services.snapshots serve | work | migrate"""
+"""python -m services.snapshots serve | work | migrate | rotate-keys"""
 
 import asyncio
+import json
 import sys
 
 import grpc
@@ -16,22 +17,28 @@ from chassis.listen import Wakeups
 from chassis.logging import configure
 from chassis.outbox import CHANNEL, Feed
 from chassis.process import run
+from chassis.rotation import RotationRunning, rotate
+from chassis.sealing import KeyRing
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
-from ratoon.snapshots.v1 import snapshot_service_pb2
+from ratoon.snapshots.v1 import registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
+from services.snapshots.commands import sealed
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
+from services.snapshots.images.http import Http
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
 from services.snapshots.servicer.notifier import Notifier
+from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
 from services.snapshots.servicer.upkeep import retire
-from services.snapshots.settings import DatabaseSettings, Settings
+from services.snapshots.settings import DatabaseSettings, KeySettings, Settings
 
 
 class Snapshots:
@@ -46,6 +53,8 @@ class Snapshots:
         orgs: grpc.aio.Channel,
         identity: Identity,
         trust: Trust,
+        ring: KeyRing,
+        http: Http,
     ) -> None:
         self._database = database
         self._auth = auth
@@ -58,6 +67,9 @@ class Snapshots:
         self._consumer = Consumer("orgs", orgs, identity, database.sessions)
         self._notifier = Notifier(database.pool)
         self._pages = Pages(database.pool, heavy.pool)
+        self._registries = RegistryServicer(
+            database.sessions, ring, http, identity.derive("registries' passwords")
+        )
 
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
@@ -65,6 +77,7 @@ class Snapshots:
             self._database, self._pages, self._organizations, self._reviews, self._notifier
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
+        server.add(registry_service_pb2, add_RegistryServiceServicer_to_server, self._registries)
         server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
@@ -95,13 +108,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     identity = Identity.load(settings.identity_file, "snapshots")
     database, heavy = await connect_hot(url), await connect_heavy(url)
     metrics.expose(settings.metrics_listen)
+    hosts, ca = settings.insecure_hosts, settings.registry_ca_file
     async with (
+        Http(insecure_hosts=hosts, extra_ca=ca) as http,
         channel(settings.auth_target, authentication_service_pb2) as auth,
         channel(settings.orgs_target, organization_service_pb2, event_feed_service_pb2) as orgs,
         asyncio.TaskGroup() as tasks,
     ):
         trust = Trust(settings.trust_file)
-        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust)
+        ring = settings.ring()
+        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust, ring, http)
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)
         background.cancel()
@@ -142,6 +158,18 @@ def _migrate() -> None:
     upgrade("services.snapshots", settings.database_url.get_secret_value())
 
 
+async def _rotate_keys(settings: KeySettings) -> int:
+    """Replace the encryption key; return how many secrets are sealed anew."""
+    url = settings.database_url.get_secret_value()
+    database = await connect(url, application="snapshots key rotation", sessions=1, hot=1)
+    try:
+        return await rotate(database, settings.ring(), sealed)
+    except RotationRunning as running:
+        sys.exit(str(running))
+    finally:
+        await database.close()
+
+
 def _work() -> None:
     # What a worker needs, a server does not.
     from services.snapshots.worker.process import work
@@ -163,8 +191,12 @@ def main() -> None:
         case ["migrate"]:
             configure("snapshots migrate")
             _migrate()
+        case ["rotate-keys"]:
+            configure("snapshots key rotation")
+            keys = KeySettings()  # type: ignore[call-arg]  # read from the environment
+            print(json.dumps({"resealed": asyncio.run(_rotate_keys(keys))}))
         case _:
-            sys.exit("usage: python -m services.snapshots serve | work | migrate")
+            sys.exit("usage: python -m services.snapshots serve | work | migrate | rotate-keys")
 
 
 if __name__ == "__main__":

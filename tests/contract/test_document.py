@@ -59,6 +59,7 @@ ADDED = {
     "createServiceAccountApiKey",
     "listServiceAccountApiKeys",
     "rotateApiKey",
+    "testRegistry",
     "rotateApiKeyForUser",
     "updateApiKey",
     "updateApiKeyForUser",

@@ -1,0 +1,30 @@
+"""Registries of organizations, their passwords sealed."""
+
+from alembic import op
+
+revision = "20261127_registries"
+down_revision = "20261126_reviews"
+
+_STATEMENTS = (
+    """CREATE TABLE registries (
+        id uuid NOT NULL,
+        organization_id uuid NOT NULL,
+        name text NOT NULL,
+        url text NOT NULL,
+        host text NOT NULL,
+        path text NOT NULL,
+        project text NOT NULL,
+        username text NOT NULL,
+        password bytea,
+        preferred boolean NOT NULL DEFAULT false,
+        created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        CONSTRAINT pk_registries PRIMARY KEY (id))""",
+    "CREATE INDEX ix_registries_created ON registries (organization_id, created_at DESC, id)",
+    "CREATE UNIQUE INDEX uq_registries_preferred ON registries (organization_id) WHERE preferred",
+)
+
+
+def upgrade() -> None:
+    for statement in _STATEMENTS:
+        op.execute(statement)

@@ -1,0 +1,1 @@
+"""What is said about registries from outside: how they are spoken to."""
