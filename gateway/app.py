@@ -40,6 +40,7 @@ from gateway.routes import (
     quotas,
     regions,
     registries,
+    registry_access,
     roles,
     service_account_keys,
     snapshots,
@@ -70,6 +71,8 @@ _MODULES = (
     service_account_keys,
     account_links,
     admin_users,
+    # Before the registries: `registry-push-access` is no id of one.
+    registry_access,
     registries,
     admin_registries,
     installation,

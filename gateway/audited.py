@@ -22,7 +22,10 @@ _READS = {
         "listOrganizationInvitationsForAuthenticatedUser",
         "getOrganizationInvitationsCountForAuthenticatedUser",
     ),
-    "docker_registry": ("listRegistries", "getRegistry", "testRegistry"),
+    "docker_registry": (
+        *("listRegistries", "getRegistry", "testRegistry", "getTransientPushAccess"),
+        "getRegistryToken",
+    ),
     "region": ("listAvailableRegions", "listSharedRegions", "getRegionById"),
     "snapshot": (
         *("getSnapshot", "getAllSnapshots", "getSnapshotBuildLogs", "getSnapshotBuildLogsUrl"),

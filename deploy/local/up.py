@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.local import banner, control, edge
+from deploy.local import banner, control, edge, registry
 from deploy.local.account import database_account
 from deploy.local.binaries import SHARED, find_postgres
 from deploy.local.environment import for_room
@@ -107,17 +107,34 @@ async def _prepare(options: Options) -> Site:
     runtime = runtime_folder(home, "services")
     embedded = not all(own_server(context, environ) for context in CONTEXTS)
     work = [asyncio.to_thread(_identities, home, environ)]
+    found = registry.program(environ)
+    if found:
+        work.append(asyncio.to_thread(_registry_key, home, environ))
     cluster, secrets = None, None
     if embedded:
         secrets = database_secrets(home)
         cluster = _cluster(options)
         work.append(asyncio.to_thread(initialise, cluster, secrets["postgres"].password))
     await asyncio.gather(*work)
-    names = (*METRICS, "gateway-behind-edge") if options.edge else METRICS
+    names = (*METRICS, "registry", *(("gateway-behind-edge",) if options.edge else ()))
     ports = choose(options.port + 1, names)
     gateway = ports.get("gateway-behind-edge", options.port)
     command = edge.command(runtime, options.port, gateway) if options.edge else ()
-    return Site(home, options.port, runtime, environ, ports, gateway, command, cluster, secrets)
+    pushed = ports["registry"]
+    own = registry.command(home, runtime, found, options.port, pushed) if found else ()
+    return Site(
+        home=home,
+        port=options.port,
+        runtime=runtime,
+        environ=environ,
+        metrics=ports,
+        gateway_port=gateway,
+        edge_command=command,
+        registry_command=own,
+        registry_port=pushed,
+        cluster=cluster,
+        secrets=secrets,
+    )
 
 
 def _cluster(options: Options) -> Cluster:
@@ -140,6 +157,11 @@ def _cluster(options: Options) -> Cluster:
 def _identities(home: Home, environ: Mapping[str, str]) -> None:
     if not (home.secrets / "trust.json").exists():
         _child(environ, "identities", str(home.secrets))
+
+
+def _registry_key(home: Home, environ: Mapping[str, str]) -> None:
+    if not (home.secrets / registry.CERTIFICATE).exists():
+        _child(environ, "registry-key", str(home.secrets))
 
 
 def call_operator(

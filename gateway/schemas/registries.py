@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from gateway.schemas.base import NO_NUL, Answer, Asked, Text, iso
 from ratoon.snapshots.v1 import registry_pb2
@@ -52,6 +52,28 @@ class RegistryTest(Answer):
     reason: str = Field(description="For people")
 
 
+class RegistryPushAccessDto(Answer):
+    username: str
+    secret: str = Field(description="Shown this once")
+    registry_url: str = Field(description="host[:port], as images' names begin")
+    registry_id: str
+    project: str = Field(
+        description="What follows the host in images' names: registryUrl/project/…"
+    )
+    expires_at: str
+
+
+class RegistryToken(Answer):
+    """As registries' own protocol has it, names included."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    token: str
+    access_token: str = Field(description="The same again")
+    expires_in: int = Field(description="Seconds")
+    issued_at: str
+
+
 def creation_of(asked: CreateDockerRegistry) -> pb.CreateRegistryRequest:
     return pb.CreateRegistryRequest(
         name=asked.name,
@@ -82,4 +104,24 @@ def registry_from_proto(said: registry_pb2.Registry) -> DockerRegistry:
         registry_type="organization",
         created_at=iso(said.create_time),
         updated_at=iso(said.update_time),
+    )
+
+
+def access_from_proto(said: pb.IssuePushAccessResponse) -> RegistryPushAccessDto:
+    return RegistryPushAccessDto(
+        username=said.username,
+        secret=said.secret,
+        registry_url=said.registry_url,
+        registry_id=said.registry_id,
+        project=said.project,
+        expires_at=iso(said.expire_time),
+    )
+
+
+def token_from_proto(said: pb.IssueRegistryTokenResponse) -> RegistryToken:
+    return RegistryToken(
+        token=said.token,
+        access_token=said.token,
+        expires_in=said.expires_in,
+        issued_at=iso(said.issue_time),
     )

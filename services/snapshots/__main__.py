@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from functools import partial
 
 import grpc
 
@@ -27,12 +28,13 @@ from ratoon.snapshots.v1 import registry_service_pb2, snapshot_service_pb2
 from ratoon.snapshots.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
-from services.snapshots.commands import sealed
+from services.snapshots.commands import grants, sealed
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
 from services.snapshots.images.http import Http
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
+from services.snapshots.registries.tokens import PushAccess
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
@@ -55,6 +57,7 @@ class Snapshots:
         trust: Trust,
         ring: KeyRing,
         http: Http,
+        access: PushAccess | None = None,
     ) -> None:
         self._database = database
         self._auth = auth
@@ -68,8 +71,14 @@ class Snapshots:
         self._notifier = Notifier(database.pool)
         self._pages = Pages(database.pool, heavy.pool)
         self._registries = RegistryServicer(
-            database.sessions, ring, http, identity.derive("registries' passwords")
+            database,
+            self._organizations,
+            ring,
+            http,
+            identity.derive("registries' passwords"),
+            access,
         )
+        self._from_auth = Consumer("auth", auth, identity, database.sessions)
 
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
@@ -99,7 +108,9 @@ class Snapshots:
             tasks.create_task(self._notifier.run())
             tasks.create_task(retire(self._database.sessions, self._wakeups))
             tasks.create_task(self._reviews.run())
-            tasks.create_task(purge.every_hour(self._feed, self._database))
+            tasks.create_task(self._from_auth.run(events.from_auth))
+            forget = partial(grants.purge, self._database.sessions)
+            tasks.create_task(purge.every_hour(self._feed, self._database, forget))
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -111,13 +122,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     hosts, ca = settings.insecure_hosts, settings.registry_ca_file
     async with (
         Http(insecure_hosts=hosts, extra_ca=ca) as http,
-        channel(settings.auth_target, authentication_service_pb2) as auth,
+        channel(settings.auth_target, authentication_service_pb2, event_feed_service_pb2) as auth,
         channel(settings.orgs_target, organization_service_pb2, event_feed_service_pb2) as orgs,
         asyncio.TaskGroup() as tasks,
     ):
         trust = Trust(settings.trust_file)
-        ring = settings.ring()
-        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust, ring, http)
+        ring, access = settings.ring(), settings.access()
+        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust, ring, http, access)
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)
         background.cancel()

@@ -1,12 +1,14 @@
 """What an operator sets, from the environment (SNAPSHOTS_…)."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import SecretStr
+from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
 from services.snapshots.registries.settings import RegistrySettings
+from services.snapshots.registries.tokens import PushAccess, TokenSigner
 
 
 class DatabaseSettings(BaseSettings):
@@ -32,3 +34,20 @@ class Settings(RegistrySettings, KeySettings):
     trust_file: Path
     auth_target: str
     orgs_target: str
+    # What tokens for the own registry are signed with, and the certificate that it trusts.
+    push_registry_key_file: Path | None = None
+    push_registry_certificate_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        files = (self.push_registry_key_file, self.push_registry_certificate_file)
+        if self.push_registry and None in files:
+            raise ValueError("a push registry needs a key file and a certificate file")
+        return self
+
+    def access(self) -> PushAccess | None:
+        """Return the way into the own registry, if there is one."""
+        key, certificate = self.push_registry_key_file, self.push_registry_certificate_file
+        if not self.push_registry or key is None or certificate is None:
+            return None
+        return PushAccess(self.push_registry, TokenSigner(key, certificate))

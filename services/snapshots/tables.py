@@ -213,6 +213,23 @@ class Registry(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
+class PushGrant(Base):
+    """What opens an organization's project in the installation's own registry, for a while."""
+
+    __tablename__ = "push_grants"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(index=True)
+    # SHA-256: it is as random as a key.
+    secret: Mapped[bytes]
+    actions: Mapped[list[str]]
+    # Who asked for it and by which key. Empty: nobody, a pull needs it.
+    user_id: Mapped[str]
+    api_key_id: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 Index("ix_registries_created", Registry.organization_id, Registry.created_at.desc(), Registry.id)
 Index(
     "uq_registries_preferred",

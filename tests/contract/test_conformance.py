@@ -36,7 +36,7 @@ PARTS = {
     "|by-sandbox-auth-token|^/admin/organizations",
     "organizations": "^/organizations(/{organizationId})?$|^/regions",
     "audit": "/audit",
-    "registries": "/docker-registry",
+    "registries": "/docker-registry|^/registry/token",
 }
 
 

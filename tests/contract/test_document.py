@@ -60,6 +60,7 @@ ADDED = {
     "listServiceAccountApiKeys",
     "rotateApiKey",
     "testRegistry",
+    "getRegistryToken",
     "rotateApiKeyForUser",
     "updateApiKey",
     "updateApiKeyForUser",

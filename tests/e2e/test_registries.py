@@ -3,42 +3,25 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from bench.system import System, running
+from bench.system import System
 from tests.e2e.test_audit import lines
-from tests.images import image
 from tests.prerequisites import client_python
-from tests.registry import PASSWORD, USER, Registry, running_registry
+from tests.registry import PASSWORD, USER, Registry
 
 _SCRIPT = Path(__file__).parent / "clients" / "registries.py"
 
 
-@pytest.fixture(scope="module")
-def locked() -> Iterator[Registry]:
-    with running_registry(password=True) as running:
-        running.push("team/private", "1", image(seed=81))
-        yield running
-
-
-@pytest.fixture(scope="module")
-def house(locked: Registry) -> Iterator[System]:
-    with running(SNAPSHOTS_INSECURE_REGISTRIES=locked.host) as system:
-        yield system
-
-
-def test_the_api_client(house: System, locked: Registry) -> None:
+def test_the_api_client(system: System, locked_registry: Registry) -> None:
     told = {
-        "URL": house.url,
-        "KEY": house.key,
-        "HOST": locked.host,
+        "URL": system.url,
+        "KEY": system.key,
+        "HOST": locked_registry.host,
         "USERNAME": USER,
         "PASSWORD": PASSWORD,
-        "IMAGE": f"{locked.host}/team/private:1",
+        "IMAGE": f"{locked_registry.host}/team/private:1",
     }
     done = subprocess.run(
         [str(client_python("api")), str(_SCRIPT)],
@@ -59,16 +42,16 @@ def test_the_api_client(house: System, locked: Registry) -> None:
     assert (seen["deleted"], seen["left"]) == (404, [])
 
 
-def test_each_change_is_in_the_audit_log_once(house: System) -> None:
+def test_each_change_is_in_the_audit_log_once(system: System) -> None:
     login = {"username": "me", "password": "audited-hush"}
-    made = house.client.post("/docker-registry", json={"name": "a", "url": "quay.io", **login})
+    made = system.client.post("/docker-registry", json={"name": "a", "url": "quay.io", **login})
     assert made.status_code == 201
     id_ = made.json()["id"]
-    assert house.client.post(f"/docker-registry/{id_}/test").status_code == 200
-    preferred = house.client.post(f"/admin/docker-registry/{id_}/set-default")
+    assert system.client.post(f"/docker-registry/{id_}/test").status_code == 200
+    preferred = system.client.post(f"/admin/docker-registry/{id_}/set-default")
     assert (preferred.status_code, preferred.json()["id"]) == (200, id_)
-    assert house.client.delete(f"/docker-registry/{id_}").status_code == 204
-    log = lines(house.client, house.personal(), 3, targetId=id_)
+    assert system.client.delete(f"/docker-registry/{id_}").status_code == 204
+    log = lines(system.client, system.personal(), 3, targetId=id_)
     assert sorted(line["action"] for line in log) == ["create", "delete", "set_default"]
     created = next(line for line in log if line["action"] == "create")
     assert created["targetType"] == "docker_registry"
@@ -76,16 +59,18 @@ def test_each_change_is_in_the_audit_log_once(house: System) -> None:
     assert created["metadata"]["body"]["password"] == "******"
 
 
-def test_the_key_is_replaced_and_nothing_is_shown(house: System, locked: Registry) -> None:
+def test_the_key_is_replaced_and_nothing_is_shown(
+    system: System, locked_registry: Registry
+) -> None:
     login = {"username": USER, "password": PASSWORD}
-    body = {"name": "r", "url": locked.host, **login}
-    id_ = house.client.post("/docker-registry", json=body).json()["id"]
-    keys = house.home / "secrets" / "snapshots-encryption-keys.json"
+    body = {"name": "r", "url": locked_registry.host, **login}
+    id_ = system.client.post("/docker-registry", json=body).json()["id"]
+    keys = system.home / "secrets" / "snapshots-encryption-keys.json"
     before = json.loads(keys.read_text())["active"]
-    assert "encrypted anew: 1" in house.ratoon("key", "rotate-encryption")
+    assert int(system.ratoon("key", "rotate-encryption").rpartition(": ")[2]) >= 1
     assert json.loads(keys.read_text())["active"] != before
-    tested = house.client.post(f"/docker-registry/{id_}/test").json()
+    tested = system.client.post(f"/docker-registry/{id_}/test").json()
     assert (tested["ok"], tested["code"]) == (True, "OK")
-    logs = "".join(path.read_text() for path in (house.home / "logs").iterdir())
+    logs = "".join(path.read_text() for path in (system.home / "logs").iterdir())
     assert not [word for word in (PASSWORD, "audited-hush") if word in logs]
-    house.client.delete(f"/docker-registry/{id_}")
+    system.client.delete(f"/docker-registry/{id_}")

@@ -56,6 +56,25 @@ class FakeRegistries(registry_service_pb2_grpc.RegistryServiceServicer):
         await self.calls.heard("TestRegistry", request, context)
         return pb.TestRegistryResponse(ok=False, code="REGISTRY_TLS", reason="no certificate")
 
+    async def IssuePushAccess(
+        self, request: pb.IssuePushAccessRequest, context: Any
+    ) -> pb.IssuePushAccessResponse:
+        await self.calls.heard("IssuePushAccess", request, context)
+        return pb.IssuePushAccessResponse(
+            username="u",
+            secret="s",
+            registry_url="127.0.0.1:5000",
+            registry_id=ID,
+            project=ORG,
+            expire_time=STAMP,
+        )
+
+    async def IssueRegistryToken(
+        self, request: pb.IssueRegistryTokenRequest, context: Any
+    ) -> pb.IssueRegistryTokenResponse:
+        await self.calls.heard("IssueRegistryToken", request, context)
+        return pb.IssueRegistryTokenResponse(token="t", expires_in=300, issue_time=STAMP)
+
 
 def a_registry(**more: Any) -> registry_pb2.Registry:
     fields: dict[str, Any] = {

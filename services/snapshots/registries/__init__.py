@@ -1,1 +1,1 @@
-"""What is said about registries from outside: how they are spoken to."""
+"""How registries are spoken to, and what opens the installation's own."""

@@ -11,6 +11,8 @@ class RegistrySettings(BaseSettings):
     # `host[:port]`, separated by commas: spoken to in plain HTTP.
     insecure_registries: str = ""
     registry_ca_file: Path | None = None
+    # The installation's own registry, `host[:port]`. Empty: there is none.
+    push_registry: str = ""
 
     @property
     def insecure_hosts(self) -> frozenset[str]:

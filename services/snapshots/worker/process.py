@@ -46,7 +46,7 @@ async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
                 lease=settings.worker_lease_seconds, deadline=settings.pull_deadline_seconds
             ),
             store_limit=settings.store_limit_bytes,
-            credentials=OwnCredentials(database.sessions, settings.ring()),
+            credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
         )
         await _until(stop, worker)
     try:

@@ -1,11 +1,13 @@
 """What the worker is told from outside."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
+from services.snapshots.images.credentials import OwnRegistry
 from services.snapshots.registries.settings import RegistrySettings
 
 
@@ -25,3 +27,9 @@ class WorkerSettings(RegistrySettings, EncryptionSettings):
     worker_pulls: int = Field(4, ge=1, le=64)
     worker_lease_seconds: float = Field(15, ge=1)
     pull_deadline_seconds: float = Field(3600, gt=0)
+
+    def own_registry(self) -> OwnRegistry | None:
+        """Return the installation's own registry, if there is one."""
+        if not self.push_registry:
+            return None
+        return OwnRegistry(self.push_registry, timedelta(seconds=self.pull_deadline_seconds))

@@ -132,3 +132,53 @@ async def test_refusals_have_their_published_statuses(
     )
     assert (made.status_code, made.json()["code"]) == (400, "REGISTRY_LIMIT_REACHED")
     assert (shown.status_code, shown.json()["code"]) == (404, "REGISTRY_NOT_FOUND")
+
+
+async def test_push_access_is_shown(fakes: Fakes, client: httpx.AsyncClient) -> None:
+    answer = await client.get("/docker-registry/registry-push-access", params={"regionId": "eu"})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "username": "u",
+        "secret": "s",
+        "registryUrl": "127.0.0.1:5000",
+        "registryId": ID,
+        "project": ORG,
+        "expiresAt": SHOWN_STAMP,
+    }
+    asked = fakes.registries.calls.last("IssuePushAccess")
+    assert (asked.organization_id, asked.region_id) == (ORG, "eu")
+
+
+async def test_a_registrys_clients_are_given_tokens(fakes: Fakes, served: Served) -> None:
+    scopes = ["repository:a/b:pull,push", "repository:c/d:pull"]
+    async with client_of(served[1], "") as anybody:
+        answer = await anybody.get(
+            "/registry/token",
+            params={"service": "s", "account": "u", "client_id": "docker", "scope": scopes},
+            auth=("u", "a:secret"),
+        )
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "token": "t",
+        "access_token": "t",
+        "expires_in": 300,
+        "issued_at": SHOWN_STAMP,
+    }
+    assert fakes.registries.calls.last("IssueRegistryToken") == pb.IssueRegistryTokenRequest(
+        username="u", secret="a:secret", scopes=scopes
+    )
+    assert "ratoon-caller" in fakes.registries.calls.metadata("IssueRegistryToken")
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "Bearer dtn_x", "Basic", "Basic !", "Basic Og", "Basic /w==", "Basic dXNlcg=="]
+)
+async def test_without_a_credential_of_its_own_there_is_no_token(
+    fakes: Fakes, served: Served, shown: str
+) -> None:
+    sent = {"authorization": shown} if shown else {}
+    async with client_of(served[1], "", **sent) as anybody:
+        answer = await anybody.get("/registry/token")
+    assert (answer.status_code, answer.json()["code"]) == (401, "PUSH_CREDENTIAL_INVALID")
+    assert answer.headers["www-authenticate"] == "Basic"
+    assert fakes.registries.calls.names() == []

@@ -32,6 +32,7 @@ from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
 from services.snapshots.images.http import Http
+from services.snapshots.registries.tokens import PushAccess
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import FakeOrgs
 
@@ -186,7 +187,13 @@ async def refused(reason: str, code: grpc.StatusCode | None = None) -> AsyncIter
 
 
 @asynccontextmanager
-async def a_world(url: str, keyring: Keyring, folder: Path, *insecure: str) -> AsyncIterator[World]:
+async def a_world(
+    url: str,
+    keyring: Keyring,
+    folder: Path,
+    *insecure: str,
+    access: PushAccess | None = None,
+) -> AsyncIterator[World]:
     """Serve snapshots over the database, beside a fake orgs; these hosts are spoken to without TLS."""
     keys = folder / "keys" / "keys.json"
     keys.parent.mkdir()
@@ -207,7 +214,7 @@ async def a_world(url: str, keyring: Keyring, folder: Path, *insecure: str) -> A
     ):
         identity, trust = keyring.identity("snapshots"), keyring.trust()
         snapshots = Snapshots(
-            database, heavy, url, to_auth, to_orgs, identity, trust, KeyRing(keys), http
+            database, heavy, url, to_auth, to_orgs, identity, trust, KeyRing(keys), http, access
         )
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)

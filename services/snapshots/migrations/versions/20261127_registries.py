@@ -1,4 +1,4 @@
-"""Registries of organizations, their passwords sealed."""
+"""Registries of organizations, their passwords sealed; what opens the installation's own for a while."""
 
 from alembic import op
 
@@ -22,6 +22,18 @@ _STATEMENTS = (
         CONSTRAINT pk_registries PRIMARY KEY (id))""",
     "CREATE INDEX ix_registries_created ON registries (organization_id, created_at DESC, id)",
     "CREATE UNIQUE INDEX uq_registries_preferred ON registries (organization_id) WHERE preferred",
+    """CREATE TABLE push_grants (
+        id uuid NOT NULL,
+        organization_id uuid NOT NULL,
+        secret bytea NOT NULL,
+        actions text[] NOT NULL,
+        user_id text NOT NULL,
+        api_key_id text NOT NULL,
+        expires_at timestamptz NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        CONSTRAINT pk_push_grants PRIMARY KEY (id))""",
+    "CREATE INDEX ix_push_grants_organization_id ON push_grants (organization_id)",
+    "CREATE INDEX ix_push_grants_expires_at ON push_grants (expires_at)",
 )
 
 

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ratoon.access.v1 import access_pb2 as ratoon_dot_access_dot_v1_dot_access__pb2
 from ratoon.snapshots.v1 import registry_pb2 as ratoon_dot_snapshots_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*ratoon/snapshots/v1/registry_service.proto\x12\x13ratoon.snapshots.v1\x1a\x1dratoon/access/v1/access.proto\x1a\"ratoon/snapshots/v1/registry.proto\"\x99\x01\n\x15\x43reateRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x10\n\x08username\x18\x04 \x01(\t\x12\x15\n\x08password\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x0f\n\x07project\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"I\n\x16\x43reateRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"0\n\x15ListRegistriesRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\"K\n\x16ListRegistriesResponse\x12\x31\n\nregistries\x18\x01 \x03(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"B\n\x12GetRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\"F\n\x13GetRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"\xab\x01\n\x15UpdateRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x15\n\x08password\x18\x06 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x07project\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_project\"I\n\x16UpdateRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"E\n\x15\x44\x65leteRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteRegistryResponse\"0\n\x19SetDefaultRegistryRequest\x12\x13\n\x0bregistry_id\x18\x01 \x01(\t\"M\n\x1aSetDefaultRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"C\n\x13TestRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\"@\n\x14TestRegistryResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xca\x07\n\x0fRegistryService\x12\x87\x01\n\x0e\x43reateRegistry\x12*.ratoon.snapshots.v1.CreateRegistryRequest\x1a+.ratoon.snapshots.v1.CreateRegistryResponse\"\x1c\xaa\xbb\x18\x18\x12\x02\x01\x02\x18\x01\"\x10write:registries\x12\x89\x01\n\x0eListRegistries\x12*.ratoon.snapshots.v1.ListRegistriesRequest\x1a+.ratoon.snapshots.v1.ListRegistriesResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01R\x0fread:registries\x12\x80\x01\n\x0bGetRegistry\x12\'.ratoon.snapshots.v1.GetRegistryRequest\x1a(.ratoon.snapshots.v1.GetRegistryResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01R\x0fread:registries\x12\x87\x01\n\x0eUpdateRegistry\x12*.ratoon.snapshots.v1.UpdateRegistryRequest\x1a+.ratoon.snapshots.v1.UpdateRegistryResponse\"\x1c\xaa\xbb\x18\x18\x12\x02\x01\x02\x18\x01\"\x10write:registries\x12\x88\x01\n\x0e\x44\x65leteRegistry\x12*.ratoon.snapshots.v1.DeleteRegistryRequest\x1a+.ratoon.snapshots.v1.DeleteRegistryResponse\"\x1d\xaa\xbb\x18\x19\x12\x02\x01\x02\x18\x01\"\x11\x64\x65lete:registries\x12\x84\x01\n\x12SetDefaultRegistry\x12..ratoon.snapshots.v1.SetDefaultRegistryRequest\x1a/.ratoon.snapshots.v1.SetDefaultRegistryResponse\"\r\x90\x02\x02\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12\x81\x01\n\x0cTestRegistry\x12(.ratoon.snapshots.v1.TestRegistryRequest\x1a).ratoon.snapshots.v1.TestRegistryResponse\"\x1c\xaa\xbb\x18\x18\x12\x02\x01\x02\x18\x01\"\x10write:registriesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*ratoon/snapshots/v1/registry_service.proto\x12\x13ratoon.snapshots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dratoon/access/v1/access.proto\x1a\"ratoon/snapshots/v1/registry.proto\"\x99\x01\n\x15\x43reateRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x10\n\x08username\x18\x04 \x01(\t\x12\x15\n\x08password\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x0f\n\x07project\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"I\n\x16\x43reateRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"0\n\x15ListRegistriesRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\"K\n\x16ListRegistriesResponse\x12\x31\n\nregistries\x18\x01 \x03(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"B\n\x12GetRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\"F\n\x13GetRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"\xab\x01\n\x15UpdateRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x15\n\x08password\x18\x06 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x07project\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\n\n\x08_project\"I\n\x16UpdateRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"E\n\x15\x44\x65leteRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteRegistryResponse\"0\n\x19SetDefaultRegistryRequest\x12\x13\n\x0bregistry_id\x18\x01 \x01(\t\"M\n\x1aSetDefaultRegistryResponse\x12/\n\x08registry\x18\x01 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Registry\"C\n\x13TestRegistryRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x13\n\x0bregistry_id\x18\x02 \x01(\t\"@\n\x14TestRegistryResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"D\n\x16IssuePushAccessRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tregion_id\x18\x02 \x01(\t\"\xad\x01\n\x17IssuePushAccessResponse\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0cregistry_url\x18\x03 \x01(\t\x12\x13\n\x0bregistry_id\x18\x04 \x01(\t\x12\x0f\n\x07project\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x19IssueRegistryTokenRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x13\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06scopes\x18\x03 \x03(\t\"t\n\x1aIssueRegistryTokenResponse\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x12\n\nexpires_in\x18\x02 \x01(\x05\x12.\n\nissue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xe0\t\n\x0fRegistryService\x12\x87\x01\n\x0e\x43reateRegistry\x12*.ratoon.snapshots.v1.CreateRegistryRequest\x1a+.ratoon.snapshots.v1.CreateRegistryResponse\"\x1c\xaa\xbb\x18\x18\x12\x02\x01\x02\x18\x01\"\x10write:registries\x12\x89\x01\n\x0eListRegistries\x12*.ratoon.snapshots.v1.ListRegistriesRequest\x1a+.ratoon.snapshots.v1.ListRegistriesResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01R\x0fread:registries\x12\x80\x01\n\x0bGetRegistry\x12\'.ratoon.snapshots.v1.GetRegistryRequest\x1a(.ratoon.snapshots.v1.GetRegistryResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01R\x0fread:registries\x12\x87\x01\n\x0eUpdateRegistry\x12*.ratoon.snapshots.v1.UpdateRegistryRequest\x1a+.ratoon.snapshots.v1.UpdateRegistryResponse\"\x1c\xaa\xbb\x18\x18\x12\x02\x01\x02\x18\x01\"\x10write:registries\x12\x88\x01\n\x0e\x44\x65leteRegistry\x12*.ratoon.snapshots.v1.DeleteRegistryRequest\x1a+.ratoon.snapshots.v1.DeleteRegistryResponse\"\x1d\xaa\xbb\x18\x19\x12\x02\x01\x02\x18\x01\"\x11\x64\x65lete:registries\x12\x84\x01\n\x12SetDefaultRegistry\x12..ratoon.snapshots.v1.SetDefaultRegistryRequest\x1a/.ratoon.snapshots.v1.SetDefaultRegistryResponse\"\r\x90\x02\x02\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12\x81\x01\n\x0cTestRegistry\x12(.ratoon.snapshots.v1.TestRegistryRequest\x1a).ratoon.snapshots.v1.TestRegistryResponse\"\x1c\xaa\xbb\x18\x18\x12\x02\x01\x02\x18\x01\"\x10write:registries\x12\x89\x01\n\x0fIssuePushAccess\x12+.ratoon.snapshots.v1.IssuePushAccessRequest\x1a,.ratoon.snapshots.v1.IssuePushAccessResponse\"\x1b\xaa\xbb\x18\x17\x12\x02\x01\x02\x18\x01\"\x0fwrite:snapshots\x12\x87\x01\n\x12IssueRegistryToken\x12..ratoon.snapshots.v1.IssueRegistryTokenRequest\x1a/.ratoon.snapshots.v1.IssueRegistryTokenResponse\"\x10\xaa\xbb\x18\x0c\x12\x01\x03\x42\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEREGISTRYREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
   _globals['_UPDATEREGISTRYREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_UPDATEREGISTRYREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
+  _globals['_ISSUEPUSHACCESSRESPONSE'].fields_by_name['secret']._loaded_options = None
+  _globals['_ISSUEPUSHACCESSRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_ISSUEREGISTRYTOKENREQUEST'].fields_by_name['secret']._loaded_options = None
+  _globals['_ISSUEREGISTRYTOKENREQUEST'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_ISSUEREGISTRYTOKENRESPONSE'].fields_by_name['token']._loaded_options = None
+  _globals['_ISSUEREGISTRYTOKENRESPONSE'].fields_by_name['token']._serialized_options = b'\200\001\001'
   _globals['_REGISTRYSERVICE'].methods_by_name['CreateRegistry']._loaded_options = None
   _globals['_REGISTRYSERVICE'].methods_by_name['CreateRegistry']._serialized_options = b'\252\273\030\030\022\002\001\002\030\001\"\020write:registries'
   _globals['_REGISTRYSERVICE'].methods_by_name['ListRegistries']._loaded_options = None
@@ -51,34 +58,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTRYSERVICE'].methods_by_name['SetDefaultRegistry']._serialized_options = b'\220\002\002\252\273\030\006\022\002\001\0028\001'
   _globals['_REGISTRYSERVICE'].methods_by_name['TestRegistry']._loaded_options = None
   _globals['_REGISTRYSERVICE'].methods_by_name['TestRegistry']._serialized_options = b'\252\273\030\030\022\002\001\002\030\001\"\020write:registries'
-  _globals['_CREATEREGISTRYREQUEST']._serialized_start=135
-  _globals['_CREATEREGISTRYREQUEST']._serialized_end=288
-  _globals['_CREATEREGISTRYRESPONSE']._serialized_start=290
-  _globals['_CREATEREGISTRYRESPONSE']._serialized_end=363
-  _globals['_LISTREGISTRIESREQUEST']._serialized_start=365
-  _globals['_LISTREGISTRIESREQUEST']._serialized_end=413
-  _globals['_LISTREGISTRIESRESPONSE']._serialized_start=415
-  _globals['_LISTREGISTRIESRESPONSE']._serialized_end=490
-  _globals['_GETREGISTRYREQUEST']._serialized_start=492
-  _globals['_GETREGISTRYREQUEST']._serialized_end=558
-  _globals['_GETREGISTRYRESPONSE']._serialized_start=560
-  _globals['_GETREGISTRYRESPONSE']._serialized_end=630
-  _globals['_UPDATEREGISTRYREQUEST']._serialized_start=633
-  _globals['_UPDATEREGISTRYREQUEST']._serialized_end=804
-  _globals['_UPDATEREGISTRYRESPONSE']._serialized_start=806
-  _globals['_UPDATEREGISTRYRESPONSE']._serialized_end=879
-  _globals['_DELETEREGISTRYREQUEST']._serialized_start=881
-  _globals['_DELETEREGISTRYREQUEST']._serialized_end=950
-  _globals['_DELETEREGISTRYRESPONSE']._serialized_start=952
-  _globals['_DELETEREGISTRYRESPONSE']._serialized_end=976
-  _globals['_SETDEFAULTREGISTRYREQUEST']._serialized_start=978
-  _globals['_SETDEFAULTREGISTRYREQUEST']._serialized_end=1026
-  _globals['_SETDEFAULTREGISTRYRESPONSE']._serialized_start=1028
-  _globals['_SETDEFAULTREGISTRYRESPONSE']._serialized_end=1105
-  _globals['_TESTREGISTRYREQUEST']._serialized_start=1107
-  _globals['_TESTREGISTRYREQUEST']._serialized_end=1174
-  _globals['_TESTREGISTRYRESPONSE']._serialized_start=1176
-  _globals['_TESTREGISTRYRESPONSE']._serialized_end=1240
-  _globals['_REGISTRYSERVICE']._serialized_start=1243
-  _globals['_REGISTRYSERVICE']._serialized_end=2213
+  _globals['_REGISTRYSERVICE'].methods_by_name['IssuePushAccess']._loaded_options = None
+  _globals['_REGISTRYSERVICE'].methods_by_name['IssuePushAccess']._serialized_options = b'\252\273\030\027\022\002\001\002\030\001\"\017write:snapshots'
+  _globals['_REGISTRYSERVICE'].methods_by_name['IssueRegistryToken']._loaded_options = None
+  _globals['_REGISTRYSERVICE'].methods_by_name['IssueRegistryToken']._serialized_options = b'\252\273\030\014\022\001\003B\007gateway'
+  _globals['_CREATEREGISTRYREQUEST']._serialized_start=168
+  _globals['_CREATEREGISTRYREQUEST']._serialized_end=321
+  _globals['_CREATEREGISTRYRESPONSE']._serialized_start=323
+  _globals['_CREATEREGISTRYRESPONSE']._serialized_end=396
+  _globals['_LISTREGISTRIESREQUEST']._serialized_start=398
+  _globals['_LISTREGISTRIESREQUEST']._serialized_end=446
+  _globals['_LISTREGISTRIESRESPONSE']._serialized_start=448
+  _globals['_LISTREGISTRIESRESPONSE']._serialized_end=523
+  _globals['_GETREGISTRYREQUEST']._serialized_start=525
+  _globals['_GETREGISTRYREQUEST']._serialized_end=591
+  _globals['_GETREGISTRYRESPONSE']._serialized_start=593
+  _globals['_GETREGISTRYRESPONSE']._serialized_end=663
+  _globals['_UPDATEREGISTRYREQUEST']._serialized_start=666
+  _globals['_UPDATEREGISTRYREQUEST']._serialized_end=837
+  _globals['_UPDATEREGISTRYRESPONSE']._serialized_start=839
+  _globals['_UPDATEREGISTRYRESPONSE']._serialized_end=912
+  _globals['_DELETEREGISTRYREQUEST']._serialized_start=914
+  _globals['_DELETEREGISTRYREQUEST']._serialized_end=983
+  _globals['_DELETEREGISTRYRESPONSE']._serialized_start=985
+  _globals['_DELETEREGISTRYRESPONSE']._serialized_end=1009
+  _globals['_SETDEFAULTREGISTRYREQUEST']._serialized_start=1011
+  _globals['_SETDEFAULTREGISTRYREQUEST']._serialized_end=1059
+  _globals['_SETDEFAULTREGISTRYRESPONSE']._serialized_start=1061
+  _globals['_SETDEFAULTREGISTRYRESPONSE']._serialized_end=1138
+  _globals['_TESTREGISTRYREQUEST']._serialized_start=1140
+  _globals['_TESTREGISTRYREQUEST']._serialized_end=1207
+  _globals['_TESTREGISTRYRESPONSE']._serialized_start=1209
+  _globals['_TESTREGISTRYRESPONSE']._serialized_end=1273
+  _globals['_ISSUEPUSHACCESSREQUEST']._serialized_start=1275
+  _globals['_ISSUEPUSHACCESSREQUEST']._serialized_end=1343
+  _globals['_ISSUEPUSHACCESSRESPONSE']._serialized_start=1346
+  _globals['_ISSUEPUSHACCESSRESPONSE']._serialized_end=1519
+  _globals['_ISSUEREGISTRYTOKENREQUEST']._serialized_start=1521
+  _globals['_ISSUEREGISTRYTOKENREQUEST']._serialized_end=1603
+  _globals['_ISSUEREGISTRYTOKENRESPONSE']._serialized_start=1605
+  _globals['_ISSUEREGISTRYTOKENRESPONSE']._serialized_end=1721
+  _globals['_REGISTRYSERVICE']._serialized_start=1724
+  _globals['_REGISTRYSERVICE']._serialized_end=2972
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from ratoon.snapshots.v1 import registry_pb2 as _registry_pb2
 import builtins as _builtins
@@ -405,3 +406,137 @@ class TestRegistryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TestRegistryResponse: _TypeAlias = TestRegistryResponse  # noqa: Y015
+
+@_typing.final
+class IssuePushAccessRequest(_message.Message):
+    """Who wants to push."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    region_id: _builtins.str
+    """The region that what is pushed is meant for. Empty: any."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "region_id", b"region_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssuePushAccessRequest: _TypeAlias = IssuePushAccessRequest  # noqa: Y015
+
+@_typing.final
+class IssuePushAccessResponse(_message.Message):
+    """What opens the organization's project."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERNAME_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    REGISTRY_URL_FIELD_NUMBER: _builtins.int
+    REGISTRY_ID_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    username: _builtins.str
+    """Who logs in."""
+    secret: _builtins.str
+    """The password; told this once."""
+    registry_url: _builtins.str
+    """The registry, `host[:port]`."""
+    registry_id: _builtins.str
+    """The registry, always the same for one host."""
+    project: _builtins.str
+    """What images' names begin with, after the host."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        username: _builtins.str = ...,
+        secret: _builtins.str = ...,
+        registry_url: _builtins.str = ...,
+        registry_id: _builtins.str = ...,
+        project: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "project", b"project", "registry_id", b"registry_id", "registry_url", b"registry_url", "secret", b"secret", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssuePushAccessResponse: _TypeAlias = IssuePushAccessResponse  # noqa: Y015
+
+@_typing.final
+class IssueRegistryTokenRequest(_message.Message):
+    """A registry's question, passed on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERNAME_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    username: _builtins.str
+    """Of the credential."""
+    secret: _builtins.str
+    """Of the credential."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Scopes such as `repository:project/name:pull,push`."""
+
+    def __init__(
+        self,
+        *,
+        username: _builtins.str = ...,
+        secret: _builtins.str = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scopes", b"scopes", "secret", b"secret", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueRegistryTokenRequest: _TypeAlias = IssueRegistryTokenRequest  # noqa: Y015
+
+@_typing.final
+class IssueRegistryTokenResponse(_message.Message):
+    """The answer to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    ISSUE_TIME_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """A signed JWT."""
+    expires_in: _builtins.int
+    """Seconds that it holds."""
+    @_builtins.property
+    def issue_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was signed."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        expires_in: _builtins.int = ...,
+        issue_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issue_time", b"issue_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_in", b"expires_in", "issue_time", b"issue_time", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueRegistryTokenResponse: _TypeAlias = IssueRegistryTokenResponse  # noqa: Y015

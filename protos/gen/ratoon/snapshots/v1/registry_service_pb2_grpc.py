@@ -73,6 +73,16 @@ class RegistryServiceStub:
                 request_serializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.TestRegistryRequest.SerializeToString,
                 response_deserializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.TestRegistryResponse.FromString,
                 _registered_method=True)
+        self.IssuePushAccess = channel.unary_unary(
+                '/ratoon.snapshots.v1.RegistryService/IssuePushAccess',
+                request_serializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssuePushAccessRequest.SerializeToString,
+                response_deserializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssuePushAccessResponse.FromString,
+                _registered_method=True)
+        self.IssueRegistryToken = channel.unary_unary(
+                '/ratoon.snapshots.v1.RegistryService/IssueRegistryToken',
+                request_serializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssueRegistryTokenRequest.SerializeToString,
+                response_deserializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssueRegistryTokenResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -150,6 +160,29 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssuePushAccess(self, request, context):
+        """Gives out a credential for the installation's own registry: for an hour, whoever shows it may push to and pull from
+        the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
+        membership, the organization. What is told to the audit log is who asked.
+
+        Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
+        REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueRegistryToken(self, request, context):
+        """Changes such a credential into a token that the registry understands, as the token protocol of registries has it.
+        Of what is asked for, the token grants what the credential is for; that may be nothing.
+
+        Refused with PUSH_CREDENTIAL_INVALID (UNAUTHENTICATED: unknown, expired or revoked) or PUSH_REGISTRY_UNAVAILABLE
+        (UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +220,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.TestRegistry,
                     request_deserializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.TestRegistryRequest.FromString,
                     response_serializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.TestRegistryResponse.SerializeToString,
+            ),
+            'IssuePushAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssuePushAccess,
+                    request_deserializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssuePushAccessRequest.FromString,
+                    response_serializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssuePushAccessResponse.SerializeToString,
+            ),
+            'IssueRegistryToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueRegistryToken,
+                    request_deserializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssueRegistryTokenRequest.FromString,
+                    response_serializer=ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssueRegistryTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -382,6 +425,60 @@ class RegistryService:
             '/ratoon.snapshots.v1.RegistryService/TestRegistry',
             ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.TestRegistryRequest.SerializeToString,
             ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.TestRegistryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssuePushAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.snapshots.v1.RegistryService/IssuePushAccess',
+            ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssuePushAccessRequest.SerializeToString,
+            ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssuePushAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueRegistryToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.snapshots.v1.RegistryService/IssueRegistryToken',
+            ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssueRegistryTokenRequest.SerializeToString,
+            ratoon_dot_snapshots_dot_v1_dot_registry__service__pb2.IssueRegistryTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

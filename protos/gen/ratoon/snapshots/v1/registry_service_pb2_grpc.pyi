@@ -59,6 +59,21 @@ class RegistryServiceStub:
 
     Refused with REGISTRY_NOT_FOUND.
     """
+    IssuePushAccess: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.IssuePushAccessRequest, _registry_service_pb2.IssuePushAccessResponse]
+    """Gives out a credential for the installation's own registry: for an hour, whoever shows it may push to and pull from
+    the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
+    membership, the organization. What is told to the audit log is who asked.
+
+    Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
+    REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+    """
+    IssueRegistryToken: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.IssueRegistryTokenRequest, _registry_service_pb2.IssueRegistryTokenResponse]
+    """Changes such a credential into a token that the registry understands, as the token protocol of registries has it.
+    Of what is asked for, the token grants what the credential is for; that may be nothing.
+
+    Refused with PUSH_CREDENTIAL_INVALID (UNAUTHENTICATED: unknown, expired or revoked) or PUSH_REGISTRY_UNAVAILABLE
+    (UNAVAILABLE).
+    """
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps what opens registries of images to organizations. Passwords are encrypted at rest and never told.
@@ -146,6 +161,33 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Logs in at a registry with what is kept for it, and says how that went. Nothing is changed there or here.
 
         Refused with REGISTRY_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def IssuePushAccess(
+        self,
+        request: _registry_service_pb2.IssuePushAccessRequest,
+        context: _aio.ServicerContext[_registry_service_pb2.IssuePushAccessRequest, _abc.Awaitable[_registry_service_pb2.IssuePushAccessResponse]],
+    ) -> _abc.Awaitable[_registry_service_pb2.IssuePushAccessResponse]:
+        """Gives out a credential for the installation's own registry: for an hour, whoever shows it may push to and pull from
+        the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
+        membership, the organization. What is told to the audit log is who asked.
+
+        Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
+        REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        """
+
+    @_abc_1.abstractmethod
+    def IssueRegistryToken(
+        self,
+        request: _registry_service_pb2.IssueRegistryTokenRequest,
+        context: _aio.ServicerContext[_registry_service_pb2.IssueRegistryTokenRequest, _abc.Awaitable[_registry_service_pb2.IssueRegistryTokenResponse]],
+    ) -> _abc.Awaitable[_registry_service_pb2.IssueRegistryTokenResponse]:
+        """Changes such a credential into a token that the registry understands, as the token protocol of registries has it.
+        Of what is asked for, the token grants what the credential is for; that may be nothing.
+
+        Refused with PUSH_CREDENTIAL_INVALID (UNAUTHENTICATED: unknown, expired or revoked) or PUSH_REGISTRY_UNAVAILABLE
+        (UNAVAILABLE).
         """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _aio.Server) -> None: ...
