@@ -25,6 +25,7 @@ from gateway.refusals import Refusals
 from gateway.routes import (
     account_links,
     admin_organizations,
+    admin_registries,
     admin_users,
     api_keys,
     audit,
@@ -38,6 +39,8 @@ from gateway.routes import (
     own_invitations,
     quotas,
     regions,
+    registries,
+    registry_access,
     roles,
     service_account_keys,
     snapshots,
@@ -68,6 +71,10 @@ _MODULES = (
     service_account_keys,
     account_links,
     admin_users,
+    # Before the registries: `registry-push-access` is no id of one.
+    registry_access,
+    registries,
+    admin_registries,
     installation,
 )
 

@@ -22,6 +22,10 @@ _READS = {
         "listOrganizationInvitationsForAuthenticatedUser",
         "getOrganizationInvitationsCountForAuthenticatedUser",
     ),
+    "docker_registry": (
+        *("listRegistries", "getRegistry", "testRegistry", "getTransientPushAccess"),
+        "getRegistryToken",
+    ),
     "region": ("listAvailableRegions", "listSharedRegions", "getRegionById"),
     "snapshot": (
         *("getSnapshot", "getAllSnapshots", "getSnapshotBuildLogs", "getSnapshotBuildLogsUrl"),
@@ -85,6 +89,10 @@ _CHANGES = {
     "regenerateProxyApiKey": ("regenerate_proxy_api_key", "region"),
     "regenerateSshGatewayApiKey": ("regenerate_ssh_gateway_api_key", "region"),
     "regenerateSnapshotManagerCredentials": ("regenerate_snapshot_manager_credentials", "region"),
+    "createRegistry": ("create", "docker_registry"),
+    "updateRegistry": ("update", "docker_registry"),
+    "deleteRegistry": ("delete", "docker_registry"),
+    "adminSetDefaultRegistry": ("set_default", "docker_registry"),
     "createSnapshot": ("create", "snapshot"),
     "removeSnapshot": ("delete", "snapshot"),
     "activateSnapshot": ("activate", "snapshot"),

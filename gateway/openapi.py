@@ -57,6 +57,7 @@ _CREATES = {
     "createServiceAccount",
     "createOrganizationInvitation",
     "createRegion",
+    "createRegistry",
     "createServiceAccountApiKey",
     "adminCreateOrganization",
 }

@@ -11,11 +11,15 @@ import hashlib
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from deploy.local.registry import CERTIFICATE, KEY
 from deploy.local.state import write_private
 
+# Nothing but the files themselves ever replaces it: it must not end by itself.
+_CERTIFICATE_DAYS = 36_500
 IDENTITIES = ("auth", "orgs", "snapshots", "gateway", "operator")
 
 
@@ -49,6 +53,34 @@ def _public_key(path: Path) -> bytes:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_private(path, pem.decode())
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def make_registry_key(folder: Path) -> None:
+    """Make the key that tokens for the own registry are signed with, and the certificate that the registry trusts."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ratoon registry tokens")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=_CERTIFICATE_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(folder / KEY, pem.decode())
+    # Last: where it is, the key is.
+    write_private(folder / CERTIFICATE, certificate.public_bytes(Encoding.PEM).decode())
 
 
 async def _ensure_admin(call: Any, parsed: argparse.Namespace) -> dict[str, Any]:
@@ -155,13 +187,17 @@ def main(arguments: list[str]) -> None:
     if parsed.command == "identities":
         make_identities(parsed.folder)
         return
+    if parsed.command == "registry-key":
+        make_registry_key(parsed.folder)
+        return
     json.dump(asyncio.run(_call_auth(parsed)), sys.stdout)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.operator")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("identities").add_argument("folder", type=Path)
+    for name in ("identities", "registry-key"):
+        commands.add_parser(name).add_argument("folder", type=Path)
     for name in _ACTS:
         command = commands.add_parser(name)
         command.add_argument("--target", required=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local import registry
 from deploy.local.environment import for_room
 from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import READY_LINE, Cluster, end, roles_and_databases, running_postmaster
@@ -17,8 +18,6 @@ from deploy.local.state import Home, socket_path
 METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
 # The other contexts that a context calls.
 _PEERS = {"auth": ("orgs",), "orgs": ("auth", "snapshots"), "snapshots": ("orgs", "auth")}
-# With either the operator keeps the encryption keys elsewhere.
-_ENCRYPTION_KEYS = {"ORGS_ENCRYPTION_KEYS", "ORGS_ENCRYPTION_KEYS_FILE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,9 @@ class Site:
     # Where the gateway listens: the public port, or a private one behind the edge.
     gateway_port: int
     edge_command: tuple[str, ...] = ()
+    # Of the installation's own registry, on `registry_port`.
+    registry_command: tuple[str, ...] = ()
+    registry_port: int = 0
     # Absent when every context has a server of the operator's.
     cluster: Cluster | None = None
     secrets: Mapping[str, DatabaseSecret] | None = None
@@ -53,6 +55,8 @@ def plan(site: Site) -> list[Spec]:
     for context in CONTEXTS:
         specs += _context(site, context)
     specs.append(_worker(site))
+    if site.registry_command:
+        specs.append(_registry(site))
     specs.append(_gateway(site))
     if site.edge_command:
         specs.append(_edge(site))
@@ -123,6 +127,15 @@ def _worker(site: Site) -> Spec:
     )
 
 
+def _registry(site: Site) -> Spec:
+    return Spec(
+        name="registry",
+        command=site.registry_command,
+        environment=for_room("registry", site.environ),
+        ready_line=registry.READY_LINE,
+    )
+
+
 def _gateway(site: Site) -> Spec:
     given = for_room("gateway", site.environ)
     proxies = given.get("GATEWAY_TRUSTED_PROXIES", "")
@@ -172,9 +185,12 @@ def context_environment(site: Site, context: str) -> dict[str, str]:
     }
     if context == "auth":
         environment["AUTH_SERVICE_CREDENTIALS_FILE"] = str(secrets / "service-credentials.json")
-    if context == "orgs" and not environment.keys() & _ENCRYPTION_KEYS:
-        environment["ORGS_ENCRYPTION_KEYS_FILE"] = str(site.home.path / ENCRYPTION_KEYS)
+    keys = f"{prefix}_ENCRYPTION_KEYS"
+    # With either the operator keeps the encryption keys elsewhere.
+    if context in ENCRYPTION_KEYS and not environment.keys() & {keys, f"{keys}_FILE"}:
+        environment[f"{keys}_FILE"] = str(site.home.path / ENCRYPTION_KEYS[context])
     if context == "snapshots":
+        environment |= _own_registry(site, environment)
         worker = f"{LOOPBACK}:{site.metrics['worker']}"
         environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker
     if not own_server(context, site.environ):
@@ -183,6 +199,20 @@ def context_environment(site: Site, context: str) -> dict[str, str]:
         password = site.secrets[context].password
         environment[f"{prefix}_DATABASE_URL"] = site.cluster.url(context, context, password)
     return environment
+
+
+def _own_registry(site: Site, given: Mapping[str, str]) -> dict[str, str]:
+    """Return what is said of the own registry: it and its tokens are spoken for on the loopback, without TLS."""
+    if not site.registry_command:
+        return {}
+    host, api = f"{LOOPBACK}:{site.registry_port}", f"{LOOPBACK}:{site.port}"
+    plain = filter(None, (given.get("SNAPSHOTS_INSECURE_REGISTRIES"), host, api))
+    return {
+        registry.VARIABLE: host,
+        f"{registry.VARIABLE}_KEY_FILE": str(site.home.secrets / registry.KEY),
+        f"{registry.VARIABLE}_CERTIFICATE_FILE": str(site.home.secrets / registry.CERTIFICATE),
+        "SNAPSHOTS_INSECURE_REGISTRIES": ",".join(plain),
+    }
 
 
 def _front(site: Site) -> str:

@@ -14,7 +14,10 @@ from deploy.local.failures import Failure
 from deploy.local.state import Home, write_private
 
 CONTEXTS = ("auth", "orgs", "snapshots")
-ENCRYPTION_KEYS = "secrets/orgs-encryption-keys.json"
+# Contexts that seal secrets, each under keys of its own.
+ENCRYPTION_KEYS = {
+    context: f"secrets/{context}-encryption-keys.json" for context in ("orgs", "snapshots")
+}
 SERVICE_CREDENTIALS = ("health-check", "otel-collector")
 _SCRAM_ROUNDS = 4096
 _PLACEHOLDERS = frozenset(
@@ -54,10 +57,11 @@ def make_own(home: Home, environ: Mapping[str, str]) -> None:
 
 
 def encryption_keys(home: Home) -> None:
-    """Make the key that orgs seals secrets with, once; from then on orgs alone changes the file."""
-    if not home.read(ENCRYPTION_KEYS):
-        id_, key = secrets.token_hex(8), base64.b64encode(secrets.token_bytes(32)).decode()
-        home.write(ENCRYPTION_KEYS, {"active": id_, "keys": {id_: key}})
+    """Make the keys that contexts seal secrets with, once; from then on each context alone changes its file."""
+    for file in ENCRYPTION_KEYS.values():
+        if not home.read(file):
+            id_, key = secrets.token_hex(8), base64.b64encode(secrets.token_bytes(32)).decode()
+            home.write(file, {"active": id_, "keys": {id_: key}})
 
 
 def scram_verifier(password: str, salt: bytes | None = None) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.local import banner, control, edge
+from deploy.local import banner, control, edge, registry
 from deploy.local.account import database_account
 from deploy.local.binaries import SHARED, find_postgres
 from deploy.local.environment import for_room
@@ -21,7 +21,7 @@ from deploy.local.failures import Failure
 from deploy.local.plan import METRICS, Site, own_server, plan
 from deploy.local.ports import LOOPBACK, choose, require_free
 from deploy.local.postgres import Cluster, clear_leftovers, initialise, place_for_data
-from deploy.local.secret_files import CONTEXTS, database_secrets, make_own, refuse_placeholders
+from deploy.local.secret_files import CONTEXTS, ENCRYPTION_KEYS, database_secrets, make_own, refuse_placeholders
 from deploy.local.state import Home, runtime_folder, socket_path, take_lock
 from deploy.local.supervisor import Supervisor
 
@@ -107,17 +107,34 @@ async def _prepare(options: Options) -> Site:
     runtime = runtime_folder(home, "services")
     embedded = not all(own_server(context, environ) for context in CONTEXTS)
     work = [asyncio.to_thread(_identities, home, environ)]
+    found = registry.program(environ)
+    if found:
+        work.append(asyncio.to_thread(_registry_key, home, environ))
     cluster, secrets = None, None
     if embedded:
         secrets = database_secrets(home)
         cluster = _cluster(options)
         work.append(asyncio.to_thread(initialise, cluster, secrets["postgres"].password))
     await asyncio.gather(*work)
-    names = (*METRICS, "gateway-behind-edge") if options.edge else METRICS
+    names = (*METRICS, "registry", *(("gateway-behind-edge",) if options.edge else ()))
     ports = choose(options.port + 1, names)
     gateway = ports.get("gateway-behind-edge", options.port)
     command = edge.command(runtime, options.port, gateway) if options.edge else ()
-    return Site(home, options.port, runtime, environ, ports, gateway, command, cluster, secrets)
+    pushed = ports["registry"]
+    own = registry.command(home, runtime, found, options.port, pushed) if found else ()
+    return Site(
+        home=home,
+        port=options.port,
+        runtime=runtime,
+        environ=environ,
+        metrics=ports,
+        gateway_port=gateway,
+        edge_command=command,
+        registry_command=own,
+        registry_port=pushed,
+        cluster=cluster,
+        secrets=secrets,
+    )
 
 
 def _cluster(options: Options) -> Cluster:
@@ -140,6 +157,11 @@ def _cluster(options: Options) -> Cluster:
 def _identities(home: Home, environ: Mapping[str, str]) -> None:
     if not (home.secrets / "trust.json").exists():
         _child(environ, "identities", str(home.secrets))
+
+
+def _registry_key(home: Home, environ: Mapping[str, str]) -> None:
+    if not (home.secrets / registry.CERTIFICATE).exists():
+        _child(environ, "registry-key", str(home.secrets))
 
 
 def call_operator(
@@ -194,9 +216,20 @@ async def _answer(
             await supervisor.settle(float(seconds))
         return {**facts, **supervisor.status()}
     if wanted == "rotate-encryption":
-        return await errand(site, "orgs", "rotate-keys")
+        return await _rotate(site)
     if wanted == "audit":
         return await errand(
             site, "snapshots", "audit", *(["--every-byte"] if request.get("everyByte") else [])
         )
     return {"error": f"unknown request {wanted!r}"}
+
+
+async def _rotate(site: Site) -> dict[str, Any]:
+    """Have each context that seals secrets change its key; return how many were sealed anew, or `error`."""
+    resealed = 0
+    for context in ENCRYPTION_KEYS:
+        answer = await errand(site, context, "rotate-keys")
+        if "error" in answer:
+            return answer
+        resealed += answer["resealed"]
+    return {"resealed": resealed}

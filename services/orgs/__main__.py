@@ -19,6 +19,7 @@ from chassis.grpc.feed import Consumer, EventFeedServicer, OwnConsumer
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL, Feed
+from chassis.rotation import RotationRunning, rotate
 from chassis.secrets import Repeatable
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
@@ -37,7 +38,7 @@ from ratoon.orgs.v1.member_service_pb2_grpc import add_MemberServiceServicer_to_
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from ratoon.orgs.v1.region_service_pb2_grpc import add_RegionServiceServicer_to_server
 from ratoon.orgs.v1.role_service_pb2_grpc import add_RoleServiceServicer_to_server
-from services.orgs.commands import audit, mails, regions
+from services.orgs.commands import audit, mails, regions, sealed
 from services.orgs.commands.suspensions import SUSPENSIONS
 from services.orgs.events import from_auth, from_snapshots
 from services.orgs.mail.mailer import Mailer
@@ -49,7 +50,6 @@ from services.orgs.servicer.members import MemberServicer
 from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
 from services.orgs.servicer.roles import RoleServicer
-from services.orgs.servicer.rotation import RotationRunning, rotate
 from services.orgs.servicer.suspensions import end_suspensions
 from services.orgs.settings import DatabaseSettings, KeySettings, Settings
 
@@ -85,7 +85,7 @@ async def rotate_keys(settings: KeySettings) -> int:
     url = settings.database_url.get_secret_value()
     database = await connect(url, application="orgs key rotation", sessions=1, hot=1)
     try:
-        return await rotate(database, settings.ring())
+        return await rotate(database, settings.ring(), sealed)
     except RotationRunning as running:
         sys.exit(str(running))
     finally:

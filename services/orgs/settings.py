@@ -1,14 +1,13 @@
 """What an operator may set."""
 
 from email.headerregistry import HeaderRegistry
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis.encryption import EncryptionSettings
 from chassis.errors import Refusal
-from chassis.sealing import KeyRing
 from services.orgs.domain import Defaults, Limits, RegionTotals, display_name
 from services.orgs.domain.invitations import Delivery
 from services.orgs.mail.post import Relay
@@ -35,37 +34,8 @@ class DatabaseSettings(BaseSettings):
     database_url: SecretStr
 
 
-class KeySettings(DatabaseSettings):
-    """Where the encryption keys are: in a file, or in the variable itself where the platform keeps secrets."""
-
-    encryption_keys_file: Path | None = None
-    encryption_keys: SecretStr | None = Field(None, validate_default=True)
-
-    @field_validator("encryption_keys_file")
-    @classmethod
-    def _readable(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            try:
-                KeyRing(path)
-            except OSError as unreadable:
-                raise ValueError(f"the file cannot be read: {unreadable.strerror}") from None
-        return path
-
-    @field_validator("encryption_keys")
-    @classmethod
-    def _one_of_both(cls, keys: SecretStr | None, told: ValidationInfo) -> SecretStr | None:
-        if keys is not None:
-            KeyRing(text=keys.get_secret_value())
-        # A file that was refused has been complained about already.
-        elsewhere = told.data.get("encryption_keys_file", "refused") is not None
-        if (keys is not None) == elsewhere:
-            raise ValueError("give the encryption keys either here or by ORGS_ENCRYPTION_KEYS_FILE")
-        return keys
-
-    def ring(self) -> KeyRing:
-        if self.encryption_keys is not None:
-            return KeyRing(text=self.encryption_keys.get_secret_value())
-        return KeyRing(self.encryption_keys_file)
+class KeySettings(EncryptionSettings, DatabaseSettings):
+    """What changing the keys needs."""
 
 
 class Settings(KeySettings):

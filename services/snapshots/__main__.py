@@ -1,8 +1,9 @@
-"""python -m services.snapshots serve | work | migrate | audit [--every-byte]"""
+"""python -m services.snapshots serve | work | migrate | audit [--every-byte] | rotate-keys"""
 
 import asyncio
 import json
 import sys
+from functools import partial
 
 import grpc
 
@@ -17,22 +18,29 @@ from chassis.listen import Wakeups
 from chassis.logging import configure
 from chassis.outbox import CHANNEL, Feed
 from chassis.process import run
+from chassis.rotation import RotationRunning, rotate
+from chassis.sealing import KeyRing
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
-from ratoon.snapshots.v1 import snapshot_service_pb2
+from ratoon.snapshots.v1 import registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
+from services.snapshots.commands import grants, sealed
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
+from services.snapshots.images.http import Http
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
+from services.snapshots.registries.tokens import PushAccess
 from services.snapshots.servicer.notifier import Notifier
+from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
 from services.snapshots.servicer.upkeep import retire
-from services.snapshots.settings import DatabaseSettings, Settings
+from services.snapshots.settings import DatabaseSettings, KeySettings, Settings
 
 
 class Snapshots:
@@ -47,6 +55,9 @@ class Snapshots:
         orgs: grpc.aio.Channel,
         identity: Identity,
         trust: Trust,
+        ring: KeyRing,
+        http: Http,
+        access: PushAccess | None = None,
     ) -> None:
         self._database = database
         self._auth = auth
@@ -59,6 +70,15 @@ class Snapshots:
         self._consumer = Consumer("orgs", orgs, identity, database.sessions)
         self._notifier = Notifier(database.pool)
         self._pages = Pages(database.pool, heavy.pool)
+        self._registries = RegistryServicer(
+            database,
+            self._organizations,
+            ring,
+            http,
+            identity.derive("registries' passwords"),
+            access,
+        )
+        self._from_auth = Consumer("auth", auth, identity, database.sessions)
 
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
@@ -66,6 +86,7 @@ class Snapshots:
             self._database, self._pages, self._organizations, self._reviews, self._notifier
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
+        server.add(registry_service_pb2, add_RegistryServiceServicer_to_server, self._registries)
         server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
@@ -87,7 +108,9 @@ class Snapshots:
             tasks.create_task(self._notifier.run())
             tasks.create_task(retire(self._database.sessions, self._wakeups))
             tasks.create_task(self._reviews.run())
-            tasks.create_task(purge.every_hour(self._feed, self._database))
+            tasks.create_task(self._from_auth.run(events.from_auth))
+            forget = partial(grants.purge, self._database.sessions)
+            tasks.create_task(purge.every_hour(self._feed, self._database, forget))
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -96,13 +119,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     identity = Identity.load(settings.identity_file, "snapshots")
     database, heavy = await connect_hot(url), await connect_heavy(url)
     metrics.expose(settings.metrics_listen)
+    hosts, ca = settings.insecure_hosts, settings.registry_ca_file
     async with (
-        channel(settings.auth_target, authentication_service_pb2) as auth,
+        Http(insecure_hosts=hosts, extra_ca=ca) as http,
+        channel(settings.auth_target, authentication_service_pb2, event_feed_service_pb2) as auth,
         channel(settings.orgs_target, organization_service_pb2, event_feed_service_pb2) as orgs,
         asyncio.TaskGroup() as tasks,
     ):
         trust = Trust(settings.trust_file)
-        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust)
+        ring, access = settings.ring(), settings.access()
+        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust, ring, http, access)
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)
         background.cancel()
@@ -143,6 +169,18 @@ def _migrate() -> None:
     upgrade("services.snapshots", settings.database_url.get_secret_value())
 
 
+async def _rotate_keys(settings: KeySettings) -> int:
+    """Replace the encryption key; return how many secrets are sealed anew."""
+    url = settings.database_url.get_secret_value()
+    database = await connect(url, application="snapshots key rotation", sessions=1, hot=1)
+    try:
+        return await rotate(database, settings.ring(), sealed)
+    except RotationRunning as running:
+        sys.exit(str(running))
+    finally:
+        await database.close()
+
+
 def _work() -> None:
     # What a worker needs, a server does not.
     from services.snapshots.worker.process import work
@@ -175,6 +213,10 @@ def main() -> None:
         case ["audit", *options] if options in ([], ["--every-byte"]):
             configure("snapshots audit")
             _audit(every_byte=bool(options))
+        case ["rotate-keys"]:
+            configure("snapshots key rotation")
+            keys = KeySettings()  # type: ignore[call-arg]  # read from the environment
+            print(json.dumps({"resealed": asyncio.run(_rotate_keys(keys))}))
         case _:
             sys.exit(f"usage: {__doc__}")
 

@@ -3,7 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from ratoon.snapshots.v1 import snapshot_pb2
+from chassis.grpc.wire import to_timestamp
+from ratoon.snapshots.v1 import registry_pb2, snapshot_pb2
+from ratoon.snapshots.v1 import registry_service_pb2 as registry_pb
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from services.snapshots.domain import (
     Draft,
@@ -18,9 +20,11 @@ from services.snapshots.domain import (
     check_resources,
     entrypoint_from,
     pinned,
+    registries,
 )
 from services.snapshots.queries.page import Sort, Wanted
 from services.snapshots.queries.rows import Row
+from services.snapshots.tables import Registry
 
 _PAGE_MOST, _SKIP_MOST = 200, 2**40
 _DEFAULTS = {"cpu": 1, "gpu": 0, "memory": 1, "disk": 3}
@@ -157,3 +161,26 @@ def _fill_times(
     if used is not None:
         stamp = snapshot.last_use_time
         stamp.seconds, stamp.nanos = used // _SECOND, used % _SECOND * 1000
+
+
+def registry_draft_from_proto(
+    request: registry_pb.CreateRegistryRequest | registry_pb.UpdateRegistryRequest,
+) -> registries.Draft:
+    """Check what is asked for. A project that is not said stays as it is."""
+    said = isinstance(request, registry_pb.CreateRegistryRequest) or request.HasField("project")
+    project = request.project if said else None
+    return registries.draft(request.name, request.url, request.username, request.password, project)
+
+
+def registry_to_proto(registry: Registry) -> registry_pb2.Registry:
+    return registry_pb2.Registry(
+        id=str(registry.id),
+        organization_id=str(registry.organization_id),
+        name=registry.name,
+        url=registry.url,
+        username=registry.username,
+        project=registry.project,
+        default=registry.preferred,
+        create_time=to_timestamp(registry.created_at),
+        update_time=to_timestamp(registry.updated_at),
+    )

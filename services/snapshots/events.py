@@ -1,11 +1,23 @@
-"""What orgs tells, taken into effect."""
+"""What orgs and auth tell, taken into effect."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ratoon.events.v1 import event_pb2
-from services.snapshots.commands import reviews
+from services.snapshots.commands import grants, reviews
 from services.snapshots.commands.retirement import close_organization
 from services.snapshots.queries.one import uuid_from
+
+
+async def from_auth(session: AsyncSession, event: event_pb2.Event) -> None:
+    """What somebody was given to push with ends with whatever it was given for."""
+    if event.WhichOneof("payload") == "caller_revoked":
+        gone = event.caller_revoked
+        await grants.revoke(
+            session,
+            api_key_id=gone.api_key_id,
+            user_id=gone.user_id,
+            organization_id=gone.organization_id,
+        )
 
 
 async def take(session: AsyncSession, event: event_pb2.Event) -> None:

@@ -1,20 +1,31 @@
 """What an operator sets, from the environment (SNAPSHOTS_…)."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import SecretStr
+from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.encryption import EncryptionSettings
+from services.snapshots.registries.settings import RegistrySettings
+from services.snapshots.registries.tokens import PushAccess, TokenSigner
 
 
 class DatabaseSettings(BaseSettings):
     """Where the data is."""
 
-    model_config = SettingsConfigDict(env_prefix="SNAPSHOTS_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SNAPSHOTS_", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr
 
 
-class Settings(DatabaseSettings):
+class KeySettings(EncryptionSettings, DatabaseSettings):
+    """What changing the encryption keys needs."""
+
+
+class Settings(RegistrySettings, KeySettings):
     """What serving needs."""
 
     listen: str
@@ -23,3 +34,20 @@ class Settings(DatabaseSettings):
     trust_file: Path
     auth_target: str
     orgs_target: str
+    # What tokens for the own registry are signed with, and the certificate that it trusts.
+    push_registry_key_file: Path | None = None
+    push_registry_certificate_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        files = (self.push_registry_key_file, self.push_registry_certificate_file)
+        if self.push_registry and None in files:
+            raise ValueError("a push registry needs a key file and a certificate file")
+        return self
+
+    def access(self) -> PushAccess | None:
+        """Return the way into the own registry, if there is one."""
+        key, certificate = self.push_registry_key_file, self.push_registry_certificate_file
+        if not self.push_registry or key is None or certificate is None:
+            return None
+        return PushAccess(self.push_registry, TokenSigner(key, certificate))

@@ -36,6 +36,7 @@ PARTS = {
     "|by-sandbox-auth-token|^/admin/organizations",
     "organizations": "^/organizations(/{organizationId})?$|^/regions",
     "audit": "/audit",
+    "registries": "/docker-registry|^/registry/token",
 }
 
 
@@ -53,7 +54,12 @@ def test_every_operation_is_in_one_part() -> None:
 
 @pytest.mark.parametrize(
     ("part", "credential"),
-    [*((part, ACCOUNT) for part in PARTS), ("settings", ADMIN), ("people", ADMIN)],
+    [
+        *((part, ACCOUNT) for part in PARTS),
+        ("settings", ADMIN),
+        ("registries", ADMIN),
+        ("people", ADMIN),
+    ],
 )
 async def test_no_answer_is_unforeseen(
     keyring: Keyring, tmp_path: Path, part: str, credential: str

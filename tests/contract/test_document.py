@@ -59,6 +59,8 @@ ADDED = {
     "createServiceAccountApiKey",
     "listServiceAccountApiKeys",
     "rotateApiKey",
+    "testRegistry",
+    "getRegistryToken",
     "rotateApiKeyForUser",
     "updateApiKey",
     "updateApiKeyForUser",

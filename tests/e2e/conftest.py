@@ -28,9 +28,18 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="session")
-def whole(registry: Registry) -> Iterator[System]:
-    """A system that may speak plain HTTP with the registry and with a port where nobody listens."""
-    with running(SNAPSHOTS_INSECURE_REGISTRIES=f"{registry.host},127.0.0.1:9") as system:
+def locked_registry() -> Iterator[Registry]:
+    """A registry that wants a password, with an image."""
+    with running_registry(password=True) as registry:
+        registry.push("team/private", "1", image(seed=81))
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def whole(registry: Registry, locked_registry: Registry) -> Iterator[System]:
+    """A system that may speak plain HTTP with the registries and with a port where nobody listens."""
+    plain = f"{registry.host},{locked_registry.host},127.0.0.1:9"
+    with running(SNAPSHOTS_INSECURE_REGISTRIES=plain) as system:
         yield system
 
 

@@ -24,7 +24,10 @@ _ROWS = {
     "auth": (
         "SELECT (to_jsonb(t) - 'last_used_at')::text FROM api_keys t WHERE organization_id = $1",
     ),
-    "snapshots": ("SELECT t::text FROM snapshots t WHERE organization_id = $1",),
+    "snapshots": (
+        "SELECT t::text FROM snapshots t WHERE organization_id = $1",
+        "SELECT t::text FROM registries t WHERE organization_id = $1",
+    ),
 }
 
 
@@ -45,7 +48,9 @@ class Tenant:
     def untold(self) -> list[str]:
         """Return what nobody else may ever be shown, and that a stranger has no reason to say."""
         region = (f"{self.word}-region", f"https://proxy.{self.word}.example")
-        return [self.owner.sub, self.owner.email, self.owner.personal, f"{self.word} Ltd", *region]
+        registry = (f"{self.word}-registry", f"registry.{self.word}.example", f"{self.word}-robot")
+        person = (self.owner.sub, self.owner.email, self.owner.personal)
+        return [*person, f"{self.word} Ltd", *region, *registry, f"{self.word}-secret"]
 
 
 def tenant(issuing: Issuing, word: str) -> Tenant:
@@ -60,6 +65,9 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
     )
     place = {"name": f"{word}-region", "proxyUrl": f"https://proxy.{word}.example"}
     region = issuing.post("/regions", owner.token, place, organization)
+    place = {"name": f"{word}-registry", "url": f"registry.{word}.example", "project": word}
+    login = {"username": f"{word}-robot", "password": f"{word}-secret"}
+    registry = issuing.post("/docker-registry", owner.token, {**place, **login}, organization)
     named = {"name": f"{word}-key", "permissions": []}
     issuing.post("/api-keys", owner.token, named, organization)
     things = {
@@ -69,6 +77,7 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
         "accountId": account,
         "invitationId": issuing.invitation(organization, f"{word}@guests.example", owner.sub),
         "regionId": str(region["id"]),
+        "registryId": str(registry["id"]),
         "snapshotId": _snapshot(issuing, organization, word),
         "snapshotName": f"{word}-snapshot",
         "name": f"{word}-key",

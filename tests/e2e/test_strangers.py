@@ -16,7 +16,13 @@ from tests.e2e.test_permission_matrix import Operation, operations
 
 OPERATIONS = {o.name: o for o in operations()}
 # In a path, `id` is of whatever the path is about.
-_IDS = {"/regions": ("regionId",), "/snapshots": ("snapshotId", "snapshotName")}
+_IDS = {
+    "/regions": ("regionId",),
+    "/snapshots": ("snapshotId", "snapshotName"),
+    "/docker-registry": ("registryId",),
+    "/admin/docker-registry": ("registryId",),
+}
+_REGISTRY = {"name": "stolen", "url": "stolen.example", "username": "", "password": "stolen"}
 _ROLES = {"role": "member", "assignedRoleIds": []}
 _ROLE = {"name": "stolen", "description": "", "permissions": ["write:snapshots"]}
 _QUOTA = {"totalCpuQuota": 1, "totalMemoryQuota": 1, "totalDiskQuota": 1}
@@ -42,6 +48,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "updateOrganizationInvitation": _ROLES,
     "createServiceAccount": {"name": "stolen", "assignedRoleIds": []},
     "createServiceAccountApiKey": {"name": "stolen", "permissions": []},
+    "createRegistry": _REGISTRY,
+    "updateRegistry": _REGISTRY,
     "createRegion": {"name": "stolen"},
     "updateRegion": {"proxyUrl": "https://stolen.example"},
 }

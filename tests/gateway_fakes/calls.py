@@ -25,6 +25,7 @@ ADMIN = "dtn_" + "d" * 64
 ALL = (
     *("write:snapshots", "delete:snapshots", "manage:api_keys", "manage:members"),
     *("manage:roles", "write:regions", "delete:regions"),
+    *("write:registries", "delete:registries"),
 )
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands import grants, registries
 from services.snapshots.commands.blobs import release_artifacts, release_pull
 from services.snapshots.commands.lifecycle import leave_work
 from services.snapshots.commands.moves import wake_workers
@@ -43,6 +44,9 @@ _MORE = text(
 
 async def close_organization(session: AsyncSession, organization_id: UUID) -> None:
     """Make nothing for this organization any more; `retire` removes what it has, and `forget` the account itself."""
+    # What opens registries to it is gone at once.
+    await registries.forget(session, organization_id)
+    await grants.forget(session, organization_id)
     await session.execute(_CLOSE, {"organization_id": organization_id})
     await session.execute(_FORGET_LATER, {"organization_id": organization_id})
     await session.execute(_NOTIFY_RETIRE)

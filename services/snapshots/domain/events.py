@@ -30,3 +30,13 @@ class SnapshotRemoved:
     snapshot_id: str
     name: str
     region_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """See ratoon.events.v1.Audited."""
+
+    action: str
+    target_type: str
+    target_id: str
+    metadata: str = ""

@@ -33,7 +33,7 @@ class ImageReference:
     @property
     def endpoint(self) -> str:
         """The `host[:port]` that serves it."""
-        return _DOCKER_HUB_ENDPOINT if self.host == DOCKER_HUB else self.host
+        return endpoint_of(self.host)
 
     @property
     def name(self) -> str:
@@ -53,6 +53,11 @@ class ImageReference:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.name}{tag}{digest}"
+
+
+def endpoint_of(host: str) -> str:
+    """Return the `host[:port]` that serves the images of a host."""
+    return _DOCKER_HUB_ENDPOINT if host == DOCKER_HUB else host
 
 
 def parse(text: str) -> ImageReference:

@@ -5,7 +5,9 @@ from dataclasses import asdict, replace
 
 from services.snapshots.commands import blobs
 from services.snapshots.domain import Blob, Claim, NewArtifact, StoreFull
+from services.snapshots.domain.credentials import Credential
 from services.snapshots.images import reference
+from services.snapshots.images.auth import Credentials, CredentialsFor
 from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.progress import Report
 from services.snapshots.images.puller import ImagePlan, PulledImage, Puller
@@ -37,8 +39,29 @@ class Arrival:
         )
         puller = Puller(tools.http, intake, layers=layers)
         wanted, owner = _wanted(claim), str(claim.organization_id)
-        pulled = await puller.pull(wanted, owner=owner, plan=self._admit, report=report)
+        pulled = await puller.pull(
+            wanted,
+            owner=owner,
+            plan=self._admit,
+            report=report,
+            credentials=await self._credentials(wanted),
+        )
         return self._artifact(wanted, pulled)
+
+    async def _credentials(self, wanted: str) -> CredentialsFor:
+        """Return what the organization has, for the one host that it is for."""
+
+        async def find() -> Credential | None:
+            return await self._tools.credentials.of(self._claim.organization_id, wanted)
+
+        found = await steadily(find)
+
+        def present(host: str) -> Credentials | None:
+            if found is None or found.host != host:
+                return None
+            return Credentials(found.username, found.secret)
+
+        return present
 
     async def _admit(self, image: ImagePlan) -> Set[str]:
         """Decide whether the image may come; return the blobs that need not."""

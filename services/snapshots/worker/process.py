@@ -9,6 +9,7 @@ from chassis.grpc.caller import Identity
 from chassis.grpc.client import channel
 from chassis.listen import Wakeups
 from chassis.process import notify
+from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.images.http import Http
 from services.snapshots.peers import SERVICES, Organizations
 from services.snapshots.store.layout import OciLayoutStore
@@ -45,6 +46,7 @@ async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
                 lease=settings.worker_lease_seconds, deadline=settings.pull_deadline_seconds
             ),
             store_limit=settings.store_limit_bytes,
+            credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
         )
         await _until(stop, worker)
     try:

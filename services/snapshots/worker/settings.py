@@ -1,36 +1,40 @@
 """What the worker is told from outside."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis.encryption import EncryptionSettings
+from services.snapshots.images.credentials import OwnRegistry
+from services.snapshots.registries.settings import RegistrySettings
+
 
 class AuditSettings(BaseSettings):
     """Where rows and bytes are."""
 
-    model_config = SettingsConfigDict(env_prefix="SNAPSHOTS_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SNAPSHOTS_", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr
     store_path: Path
 
 
-class WorkerSettings(AuditSettings):
+class WorkerSettings(AuditSettings, RegistrySettings, EncryptionSettings):
     """Names and defaults; `store_limit_bytes` unset: as much as the disk has, but for a reserve."""
 
     identity_file: Path
     orgs_target: str
     store_limit_bytes: int | None = Field(None, gt=0)
-    # `host[:port]`, separated by commas: spoken to in plain HTTP.
-    insecure_registries: str = ""
-    registry_ca_file: Path | None = None
     worker_metrics_listen: str = ""
     worker_pulls: int = Field(4, ge=1, le=64)
     worker_lease_seconds: float = Field(15, ge=1)
     pull_deadline_seconds: float = Field(3600, gt=0)
 
-    @property
-    def insecure_hosts(self) -> frozenset[str]:
-        return frozenset(
-            host.strip() for host in self.insecure_registries.split(",") if host.strip()
-        )
+    def own_registry(self) -> OwnRegistry | None:
+        """Return the installation's own registry, if there is one."""
+        if not self.push_registry:
+            return None
+        return OwnRegistry(self.push_registry, timedelta(seconds=self.pull_deadline_seconds))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.db import Sessions
+from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images.http import Http
 from services.snapshots.store.port import Store
 from services.snapshots.worker.garbage import Garbage
@@ -26,3 +27,4 @@ class Tools:
     garbage: Garbage
     largest_image: LargestImage
     policy: Policy
+    credentials: Credentials

@@ -6,6 +6,7 @@ from uuid import uuid4
 from chassis.db import Sessions
 from chassis.listen import Wakeups
 from services.snapshots.commands.moves import WORK
+from services.snapshots.domain.credentials import Anonymous, Credentials
 from services.snapshots.images.http import Http
 from services.snapshots.store.port import Store
 from services.snapshots.worker.garbage import Garbage
@@ -18,7 +19,10 @@ from services.snapshots.worker.upkeep import Upkeep
 
 
 class Worker:
-    """`places`: pulls at once. `store_limit`: bytes the store may hold; None: what the disk has."""
+    """`places`: pulls at once. `store_limit`: bytes the store may hold; None: what the disk has.
+
+    Without `credentials` everything is pulled as anybody.
+    """
 
     def __init__(
         self,
@@ -31,11 +35,13 @@ class Worker:
         places: int,
         policy: Policy,
         store_limit: int | None,
+        credentials: Credentials | None = None,
     ) -> None:
         self._wakeups = wakeups
         garbage = Garbage(sessions, store)
         room = Room(store, store_limit)
-        tools = Tools(sessions, http, store, room, garbage, largest_image, policy)
+        known = credentials or Anonymous()
+        tools = Tools(sessions, http, store, room, garbage, largest_image, policy, known)
         self._scheduler = Scheduler(
             sessions,
             wakeups,

@@ -16,7 +16,7 @@ from tests.integration.deploy.harness import (
     wait_for_end,
 )
 
-PROCESSES = {"postgres", "auth", "orgs", "snapshots", "snapshots-worker", "gateway"}
+PROCESSES = {"postgres", "auth", "orgs", "snapshots", "snapshots-worker", "gateway", "registry"}
 
 
 async def test_it_comes_up_and_is_found_again(fresh: Install, anyone: int | None) -> None:

@@ -12,15 +12,20 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from chassis import rotation
+from chassis.db import Database
+from chassis.rotation import RotationRunning
 from chassis.sealing import KeyRing, Keys, id_of
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1.organization_pb2 import OtelConfig
 from services.orgs.commands import sealed
-from services.orgs.servicer import rotation
-from services.orgs.servicer.rotation import RotationRunning, rotate
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.orgs.conftest import House, a_house
+
+
+async def rotate(database: Database, ring: KeyRing) -> int:
+    return await rotation.rotate(database, ring, sealed)
 
 
 @pytest.fixture

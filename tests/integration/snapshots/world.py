@@ -17,17 +17,22 @@ from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
+from chassis.sealing import KeyRing, Keys
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
+from ratoon.snapshots.v1 import registry_service_pb2 as registry_pb
 from ratoon.snapshots.v1 import snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
+from services.snapshots.images.http import Http
+from services.snapshots.registries.tokens import PushAccess
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import FakeOrgs
 
@@ -44,6 +49,8 @@ class World:
     database: Database
     orgs: FakeOrgs
     keyring: Keyring
+    ring: KeyRing
+    registries: RegistryServiceStub
 
     def member(self) -> "Member":
         return Member(self, str(uuid4()))
@@ -180,8 +187,18 @@ async def refused(reason: str, code: grpc.StatusCode | None = None) -> AsyncIter
 
 
 @asynccontextmanager
-async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[World]:
-    """Serve snapshots over the database, beside a fake orgs."""
+async def a_world(
+    url: str,
+    keyring: Keyring,
+    folder: Path,
+    *insecure: str,
+    access: PushAccess | None = None,
+) -> AsyncIterator[World]:
+    """Serve snapshots over the database, beside a fake orgs; these hosts are spoken to without TLS."""
+    keys = folder / "keys" / "keys.json"
+    keys.parent.mkdir()
+    keys.write_text(Keys("", {}).renewed().dump())
+    ring = KeyRing(keys)
     orgs = FakeOrgs()  # type: ignore[abstract]  # it plays only the part that a neighbour sees
     neighbour = Server("orgs", Verifier(keyring.trust()))
     neighbour.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, orgs)
@@ -190,17 +207,20 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
     database, heavy = await connect_hot(url), await connect_heavy(url)
     target = f"unix:{folder}/s"
     async with (
+        Http(insecure_hosts=frozenset(insecure)) as http,
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
-        channel(target, pb) as opened,
+        channel(target, pb, registry_pb) as opened,
     ):
+        identity, trust = keyring.identity("snapshots"), keyring.trust()
         snapshots = Snapshots(
-            database, heavy, url, to_auth, to_orgs, keyring.identity("snapshots"), keyring.trust()
+            database, heavy, url, to_auth, to_orgs, identity, trust, KeyRing(keys), http, access
         )
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)
         await orgs.watched()
-        yield World(SnapshotServiceStub(opened), database, orgs, keyring)
+        stubs = SnapshotServiceStub(opened), RegistryServiceStub(opened)
+        yield World(stubs[0], database, orgs, keyring, ring, stubs[1])
         await serving.stop(None)
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)

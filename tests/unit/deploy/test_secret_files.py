@@ -26,9 +26,10 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def test_the_encryption_key_is_made_once_and_left_to_orgs(home: Home) -> None:
+@pytest.mark.parametrize("context", ENCRYPTION_KEYS)
+def test_an_encryption_key_is_made_once_and_left_to_its_context(home: Home, context: str) -> None:
     encryption_keys(home)
-    path = home.path / ENCRYPTION_KEYS
+    path = home.path / ENCRYPTION_KEYS[context]
     ring = KeyRing(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert set(ring.keys().secrets) == {ring.keys().active}

@@ -28,6 +28,7 @@ from services.snapshots.domain import (
     State,
     pinned,
 )
+from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images.http import Http, Timeouts
 from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.store.partials import lock_now
@@ -78,6 +79,7 @@ class House:
         policy: Policy = QUICK,
         store_limit: int | None = None,
         timeouts: Timeouts = TIMEOUTS,
+        credentials: Credentials | None = None,
     ) -> AsyncIterator[Worker]:
         async def largest(_organization_id: UUID) -> int:
             return self.largest
@@ -92,6 +94,7 @@ class House:
                 places=places,
                 policy=policy,
                 store_limit=store_limit,
+                credentials=credentials,
             )
             running = asyncio.create_task(worker.run())
             try:

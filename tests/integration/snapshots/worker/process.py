@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chassis.grpc.caller import Verifier
 from chassis.grpc.server import Server
+from chassis.sealing import Keys
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from tests.identities import Keyring
@@ -72,6 +73,7 @@ class Office:
                 "SNAPSHOTS_ORGS_TARGET": f"unix:{self.folder}/o",
                 "SNAPSHOTS_STORE_PATH": str(self.house.root),
                 "SNAPSHOTS_INSECURE_REGISTRIES": ", ".join(hosts),
+                "SNAPSHOTS_ENCRYPTION_KEYS": Keys("", {}).renewed().dump(),
                 "SNAPSHOTS_WORKER_LEASE_SECONDS": "1",
                 **extra,
             }

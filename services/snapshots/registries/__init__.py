@@ -1,0 +1,1 @@
+"""How registries are spoken to, and what opens the installation's own."""
