@@ -33,6 +33,7 @@ from gateway.routes import (
     invitations,
     key_changes,
     members,
+    object_storage,
     organization_settings,
     organizations,
     own_invitations,
@@ -68,6 +69,7 @@ _MODULES = (
     service_account_keys,
     account_links,
     admin_users,
+    object_storage,
     installation,
 )
 

@@ -20,13 +20,18 @@ from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
-from ratoon.snapshots.v1 import snapshot_service_pb2
+from ratoon.snapshots.v1 import context_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1.context_service_pb2_grpc import add_ContextServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
+from services.snapshots.contexts.factory import uploads_from
+from services.snapshots.contexts.settings import ContextsSettings
+from services.snapshots.domain.uploads import NoUploads, Uploads
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
+from services.snapshots.servicer.contexts import ContextServicer
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
@@ -46,6 +51,7 @@ class Snapshots:
         orgs: grpc.aio.Channel,
         identity: Identity,
         trust: Trust,
+        uploads: Uploads | None = None,
     ) -> None:
         self._database = database
         self._auth = auth
@@ -58,6 +64,7 @@ class Snapshots:
         self._consumer = Consumer("orgs", orgs, identity, database.sessions)
         self._notifier = Notifier(database.pool)
         self._pages = Pages(database.pool, heavy.pool)
+        self._uploads = uploads or NoUploads()
 
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
@@ -65,6 +72,11 @@ class Snapshots:
             self._database, self._pages, self._organizations, self._reviews, self._notifier
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
+        server.add(
+            context_service_pb2,
+            add_ContextServiceServicer_to_server,
+            ContextServicer(self._uploads, self._organizations),
+        )
         server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
@@ -89,7 +101,7 @@ class Snapshots:
             tasks.create_task(purge.every_hour(self._feed, self._database))
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, contexts: ContextsSettings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Whatever of it dies takes the process along."""
     url = settings.database_url.get_secret_value()
     identity = Identity.load(settings.identity_file, "snapshots")
@@ -101,7 +113,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         trust = Trust(settings.trust_file)
-        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust)
+        uploads = uploads_from(contexts)
+        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust, uploads)
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)
         background.cancel()
@@ -156,7 +169,7 @@ def main() -> None:
         case ["serve"]:
             configure("snapshots")
             settings = Settings()  # type: ignore[call-arg]  # read from the environment
-            run(lambda stop: serve(settings, stop))
+            run(lambda stop: serve(settings, ContextsSettings(), stop))
         case ["work"]:
             configure("snapshots worker")
             _work()

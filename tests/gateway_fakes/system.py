@@ -40,11 +40,14 @@ from ratoon.orgs.v1 import (
     role_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
+    context_service_pb2,
+    context_service_pb2_grpc,
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
 from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
+from tests.gateway_fakes.contexts import FakeContexts
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
@@ -68,6 +71,7 @@ class Fakes:
         self.people = FakePeople()
         self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
+        self.contexts = FakeContexts()
         self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -174,6 +178,11 @@ class Fakes:
                     snapshot_service_pb2,
                     snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server,
                     self.snapshots,
+                ),
+                (
+                    context_service_pb2,
+                    context_service_pb2_grpc.add_ContextServiceServicer_to_server,
+                    self.contexts,
                 ),
             ],
         }
