@@ -56,6 +56,7 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "postgres": (),
     "edge": (),
+    "storage": (),
     "operator": (),
 }
 
