@@ -9,6 +9,7 @@ import json
 import secrets
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,7 @@ class Storage:
             command=self._command(),
             environment={**environment, "GOMEMLIMIT": "128MiB"},
             ready_line=b"at https port",
+            before=self.clear,
             # Going in order takes it a quarter of a minute; what it has said it keeps is written either way.
             stop_signal=signal.SIGKILL,
         )
@@ -83,6 +85,13 @@ class Storage:
             text=f"fs.mkdir /buckets/{BUCKET}\n",
         )
         return [server, bucket]
+
+    def clear(self) -> None:
+        """Remove the sockets that it leaves in a folder which cannot be chosen."""
+        for server in ("s3", "master", "volume", "filer"):
+            path = Path(f"/tmp/seaweedfs-{server}-grpc-{self.ports[f'{server}-grpc']}.sock")  # noqa: S108 - its choice
+            with suppress(FileNotFoundError, PermissionError):
+                path.unlink()
 
     def contexts_environment(self) -> dict[str, str]:
         """Return what the processes of snapshots are told of it."""

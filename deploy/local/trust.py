@@ -137,7 +137,7 @@ def _needing_root(home: Home, words: str, act: Callable[[], object]) -> None:
 
 
 def _self() -> str:
-    return str(Path(sys.argv[0]).absolute())
+    return str(Path(sys.executable).with_name("ratoon"))
 
 
 def _enter_own_mounts() -> None:

@@ -93,6 +93,8 @@ async def _run(options: Options, tell: Tell, say: Journal) -> None:
         administrator.cancel()
         renewal.cancel()
         await supervisor.stop()
+        if site.storage is not None:
+            site.storage.clear()
         server.close()
         control.remove(site.runtime)
         say("all has stopped")

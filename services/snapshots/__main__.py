@@ -161,7 +161,7 @@ def _work() -> None:
     from services.snapshots.worker.settings import WorkerSettings
 
     settings = WorkerSettings()  # type: ignore[call-arg]  # read from the environment
-    run(lambda stop: work(settings, stop))
+    run(lambda stop: work(settings, stop, ContextsSettings()))
 
 
 def main() -> None:

@@ -1,14 +1,23 @@
 """From settings to what does the work; nothing is imported that the process does not use."""
 
+from typing import TYPE_CHECKING
+
 from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.domain.contexts import Contexts, NoContexts
 from services.snapshots.domain.uploads import NoUploads, Uploads
 
 
+if TYPE_CHECKING:
+    from services.snapshots.contexts.contexts import S3Contexts
+
+
 def contexts_from(settings: ContextsSettings) -> Contexts:
     """Return what brings uploaded contexts to a build."""
-    if not settings.endpoint:
-        return NoContexts()
+    return aging_from(settings) if settings.endpoint else NoContexts()
+
+
+def aging_from(settings: ContextsSettings) -> "S3Contexts":
+    """Return the same where there is an endpoint; it also throws away what is old."""
     from services.snapshots.contexts.contexts import S3Contexts, bucket_of
 
     bytes_, entries = settings.max_bytes, settings.max_entries

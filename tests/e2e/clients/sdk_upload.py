@@ -23,7 +23,7 @@ def noted(self: ObjectStorage, key: str, *rest: str) -> None:
 ObjectStorage._upload_as_tar = noted
 folder = os.environ["FOLDER"]
 image = Image.base("debian:12").add_local_dir(folder, "/app")
-image = image.add_local_file(os.path.join(folder, "main.py"), "/main.py")
+image = image.add_local_file(folder + "/main.py", "/main.py")
 first = SnapshotService.process_image_context(storage, image)
 uploaded = list(puts)
 second = SnapshotService.process_image_context(storage, image)

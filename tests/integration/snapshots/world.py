@@ -22,12 +22,14 @@ from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
-from ratoon.snapshots.v1 import snapshot_pb2
+from ratoon.snapshots.v1 import context_service_pb2, snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from ratoon.snapshots.v1.context_service_pb2_grpc import ContextServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
+from services.snapshots.domain.uploads import Uploads
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import FakeOrgs
 
@@ -41,6 +43,7 @@ class World:
     """What a test has in its hands."""
 
     stub: SnapshotServiceStub
+    contexts: ContextServiceStub
     database: Database
     orgs: FakeOrgs
     keyring: Keyring
@@ -180,7 +183,9 @@ async def refused(reason: str, code: grpc.StatusCode | None = None) -> AsyncIter
 
 
 @asynccontextmanager
-async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[World]:
+async def a_world(
+    url: str, keyring: Keyring, folder: Path, uploads: Uploads | None = None
+) -> AsyncIterator[World]:
     """Serve snapshots over the database, beside a fake orgs."""
     orgs = FakeOrgs()  # type: ignore[abstract]  # it plays only the part that a neighbour sees
     neighbour = Server("orgs", Verifier(keyring.trust()))
@@ -192,15 +197,15 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
     async with (
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
-        channel(target, pb) as opened,
+        channel(target, pb, context_service_pb2) as opened,
     ):
-        snapshots = Snapshots(
-            database, heavy, url, to_auth, to_orgs, keyring.identity("snapshots"), keyring.trust()
-        )
+        identity, trust = keyring.identity("snapshots"), keyring.trust()
+        snapshots = Snapshots(database, heavy, url, to_auth, to_orgs, identity, trust, uploads)
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)
         await orgs.watched()
-        yield World(SnapshotServiceStub(opened), database, orgs, keyring)
+        stubs = SnapshotServiceStub(opened), ContextServiceStub(opened)
+        yield World(*stubs, database, orgs, keyring)
         await serving.stop(None)
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
