@@ -89,7 +89,7 @@ class S3Contexts:
 
 
 def bucket_of(settings: ContextsSettings) -> S3Store:
-    client: "ClientConfig" = {
+    client: ClientConfig = {
         "allow_http": settings.endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=10),
         # Of a whole answer, and an archive may be large.

@@ -6,7 +6,6 @@ from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.domain.contexts import Contexts, NoContexts
 from services.snapshots.domain.uploads import NoUploads, Uploads
 
-
 if TYPE_CHECKING:
     from services.snapshots.contexts.contexts import S3Contexts
 
