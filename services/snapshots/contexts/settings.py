@@ -1,9 +1,12 @@
 """Where contexts are uploaded to, from the environment (SNAPSHOTS_CONTEXTS_…)."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Endpoint = Annotated[str, Field(pattern=r"^(https?://[^/?#@\s]+)?$")]
 
 
 class ContextsSettings(BaseSettings):
@@ -14,11 +17,11 @@ class ContextsSettings(BaseSettings):
     )
 
     # Where this process reaches the storage: https://host[:port].
-    endpoint: str = ""
+    endpoint: Endpoint = ""
     # Where uploaders reach it; the public clients insist on https. Unset: the same.
-    public_endpoint: str = ""
+    public_endpoint: Endpoint = ""
     # Where credentials are issued. Unset: at the storage itself.
-    sts_endpoint: str = ""
+    sts_endpoint: Endpoint = ""
     bucket: str = "ratoon-contexts"
     region: str = "us-east-1"
     # Of an identity that may read, list and delete in the bucket, and assume the role.
