@@ -112,7 +112,7 @@ class Attack:
         return json.dumps(body)
 
 
-def _opened(access: dict[str, str]) -> dict[str, str]:
+def _opened(access: Any) -> dict[str, str]:
     """Return what fresh credentials open rather than what they are: that alone must be the same each time."""
     claims = access["sessionToken"].split(".")[1]
     policy = json.loads(urlsafe_b64decode(claims + "=="))["spol"]
