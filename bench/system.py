@@ -43,6 +43,11 @@ class System:
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
+    def program(self) -> str:
+        """Return the command line's program."""
+        return _COMMAND[0]
+
+    @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
 

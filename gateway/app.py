@@ -34,6 +34,7 @@ from gateway.routes import (
     invitations,
     key_changes,
     members,
+    object_storage,
     organization_settings,
     organizations,
     own_invitations,
@@ -75,6 +76,7 @@ _MODULES = (
     registry_access,
     registries,
     admin_registries,
+    object_storage,
     installation,
 )
 

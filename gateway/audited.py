@@ -36,7 +36,7 @@ _READS = {
     ),
     "": (
         *("ConfigController_getConfig", "HealthController_live", "HealthController_check"),
-        "getAuditScenarios",
+        *("getAuditScenarios", "getPushAccess"),
     ),
 }
 _CHANGES = {

@@ -32,7 +32,8 @@ from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
 from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
-from ratoon.snapshots.v1 import registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1 import context_service_pb2, registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1.context_service_pb2_grpc import ContextServiceStub
 from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
@@ -50,7 +51,7 @@ ORGS = (
     region_service_pb2,
     role_service_pb2,
 )
-SNAPSHOTS = (registry_service_pb2, snapshot_service_pb2)
+SNAPSHOTS = (context_service_pb2, registry_service_pb2, snapshot_service_pb2)
 _PROBE_SECONDS = 2.0
 
 
@@ -82,6 +83,7 @@ class Services:
         self.invitations = InvitationServiceStub(orgs)
         self.audit = AuditServiceStub(orgs)
         self.registries = RegistryServiceStub(snapshots[0])
+        self.contexts = ContextServiceStub(snapshots[0])
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
         self._probes: dict[str, Any] = {
             name: health_pb2_grpc.HealthStub(c)

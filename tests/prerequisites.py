@@ -24,6 +24,8 @@ PROGRAMS: Mapping[str, str] = {
     "skopeo": "skopeo",
     "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",
+    "unshare": "util-linux",
+    "update-ca-certificates": "ca-certificates",
     "/usr/bin/python3": "python3",
 }
 # Locked by: uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url

@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 
 MODULES = {"gateway": "gateway", "operator": "deploy.local.operator"}
-_SUFFIXES = ("_DATABASE_URL_FILE", "SMTP_PASSWORD_FILE")
+_SUFFIXES = ("_DATABASE_URL_FILE", "SMTP_PASSWORD_FILE", "_CONTEXTS_SECRET_KEY_FILE")
 
 
 def main() -> None:

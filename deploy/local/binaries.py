@@ -1,9 +1,10 @@
-"""Finding the programs of PostgreSQL and Envoy, and bringing the former where the database's account can run them."""
+"""Finding the programs of PostgreSQL, Envoy and SeaweedFS, and bringing the former where the database's account can run them."""
 
 import importlib.util
 import re
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,14 @@ def find_envoy() -> Path:
         if path.is_file() and path.stat().st_mode & 0o100:
             return path
     raise Failure(f"{folder} has no program `envoy`: install the requirements again")
+
+
+def find_weed() -> Path:
+    """Return SeaweedFS' program of the installed wheel."""
+    path = Path(sysconfig.get_path("scripts")) / "weed"
+    if not path.is_file():
+        raise Failure(f"there is no {path}: install the requirements, or start without a storage")
+    return path
 
 
 def _wheel_folder(package: str) -> Path:

@@ -63,6 +63,12 @@ def parser() -> argparse.ArgumentParser:
         help="where the API is, on 127.0.0.1 (RATOON_PORT; %(default)s)",
     )
     up.add_argument(
+        "--no-object-storage",
+        action="store_true",
+        default=os.environ.get("RATOON_OBJECT_STORAGE") == "off",
+        help="run no storage for build contexts (RATOON_OBJECT_STORAGE=off)",
+    )
+    up.add_argument(
         "--postgres-bin",
         type=Path,
         default=os.environ.get("RATOON_POSTGRES_BIN"),
@@ -113,6 +119,21 @@ def parser() -> argparse.ArgumentParser:
     )
     logs.set_defaults(act=_logs)
 
+    trust = commands.add_parser(
+        "trust",
+        parents=[common],
+        help="have this system trust the installation's storage, so that clients can upload",
+        description="Adds the installation's own authority, which is good for localhost and loopback addresses"
+        " only, to those that this system trusts; that takes root. With a program: for that program alone,"
+        " which anybody may.",
+    )
+    trust.add_argument("--undo", action="store_true", help="take it back")
+    trust.add_argument("--show", action="store_true", help="name the authority's file, do nothing")
+    trust.add_argument(
+        "program", nargs=argparse.REMAINDER, metavar="-- PROGRAM …", help="only for this program"
+    )
+    trust.set_defaults(act=_trust)
+
     key = commands.add_parser("key", help="account keys, the encryption key").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -162,6 +183,7 @@ def _up(parsed: argparse.Namespace, home: Home) -> int:
         home=home,
         port=parsed.port,
         edge=parsed.edge,
+        object_storage=not parsed.no_object_storage,
         postgres_bin=parsed.postgres_bin.absolute() if parsed.postgres_bin else None,
         admin_email=parsed.admin_email or up.ADMIN_EMAIL,
         environ=dict(os.environ),
@@ -184,6 +206,8 @@ def _forwarded(parsed: argparse.Namespace, home: Home) -> list[str]:
         options += ["--admin-email", parsed.admin_email]
     if parsed.postgres_bin:
         options += ["--postgres-bin", str(parsed.postgres_bin.absolute())]
+    if parsed.no_object_storage:
+        options.append("--no-object-storage")
     return [*options, "--edge"] if parsed.edge else options
 
 
@@ -226,6 +250,20 @@ def _logs(parsed: argparse.Namespace, home: Home) -> int:
     follow = ["--follow=name", "--retry"] if parsed.follow else []
     sys.stdout.flush()
     os.execvp("tail", ["tail", "-n", str(parsed.lines), *follow, "--", *files])  # noqa: S606, S607 - coreutils does this best
+
+
+def _trust(parsed: argparse.Namespace, home: Home) -> int:
+    from deploy.local import trust
+
+    program = parsed.program[1:] if parsed.program[:1] == ["--"] else parsed.program
+    if parsed.show:
+        print(trust.authority(home))
+    elif program:
+        trust.run(home, program)
+    else:
+        act = trust.remove if parsed.undo else trust.add
+        print(act(home, trust.system_store()))
+    return 0
 
 
 def _key_new(parsed: argparse.Namespace, home: Home) -> int:

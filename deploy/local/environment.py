@@ -57,6 +57,7 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "postgres": (),
     "edge": (),
     "registry": (),
+    "storage": (),
     "operator": (),
 }
 

@@ -14,6 +14,7 @@ from deploy.local.postgres import READY_LINE, Cluster, end, roles_and_databases,
 from deploy.local.process import Spec
 from deploy.local.secret_files import CONTEXTS, ENCRYPTION_KEYS, DatabaseSecret
 from deploy.local.state import Home, socket_path
+from deploy.local.storage import Storage
 
 METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
 # The other contexts that a context calls.
@@ -38,6 +39,8 @@ class Site:
     # Absent when every context has a server of the operator's.
     cluster: Cluster | None = None
     secrets: Mapping[str, DatabaseSecret] | None = None
+    # Absent when build contexts go to a storage of the operator's, or nowhere.
+    storage: Storage | None = None
 
     def target(self, context: str) -> str:
         return f"unix:{socket_path(self.runtime, f'{context}.sock')}"
@@ -48,10 +51,17 @@ def own_server(context: str, environ: Mapping[str, str]) -> bool:
     return bool(environ.get(f"{context.upper()}_DATABASE_URL"))
 
 
+def own_storage(environ: Mapping[str, str]) -> bool:
+    """Return whether the operator gave build contexts a storage of their own."""
+    return bool(environ.get("SNAPSHOTS_CONTEXTS_ENDPOINT"))
+
+
 def plan(site: Site) -> list[Spec]:
     specs: list[Spec] = []
     if site.cluster is not None and site.secrets is not None:
         specs += _database(site, site.cluster, site.secrets)
+    if site.storage is not None:
+        specs += site.storage.specs(for_room("storage", site.environ))
     for context in CONTEXTS:
         specs += _context(site, context)
     specs.append(_worker(site))
@@ -193,6 +203,8 @@ def context_environment(site: Site, context: str) -> dict[str, str]:
         environment |= _own_registry(site, environment)
         worker = f"{LOOPBACK}:{site.metrics['worker']}"
         environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker
+        if site.storage is not None:
+            environment |= site.storage.contexts_environment()
     if not own_server(context, site.environ):
         assert site.cluster is not None
         assert site.secrets is not None

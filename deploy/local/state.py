@@ -38,6 +38,14 @@ class Home:
     def registry(self) -> Path:
         return self.path / "registry"
 
+    @property
+    def storage(self) -> Path:
+        return self.path / "storage"
+
+    @property
+    def tls(self) -> Path:
+        return self.secrets / "tls"
+
     def prepare(self) -> None:
         """Make the folders, for the owner's eyes only; refuse a folder that belongs to somebody else."""
         for folder in (self.path, self.secrets, self.logs, self.store):

@@ -14,18 +14,27 @@ from typing import Any
 
 from deploy.local import banner, control, edge, registry
 from deploy.local.account import database_account
-from deploy.local.binaries import SHARED, find_postgres
+from deploy.local.binaries import SHARED, find_postgres, find_weed
 from deploy.local.environment import for_room
 from deploy.local.errands import errand
 from deploy.local.failures import Failure
-from deploy.local.plan import METRICS, Site, own_server, plan
+from deploy.local.plan import METRICS, Site, own_server, own_storage, plan, python_command
 from deploy.local.ports import LOOPBACK, choose, require_free
 from deploy.local.postgres import Cluster, clear_leftovers, initialise, place_for_data
-from deploy.local.secret_files import CONTEXTS, ENCRYPTION_KEYS, database_secrets, make_own, refuse_placeholders
+from deploy.local.secret_files import (
+    CONTEXTS,
+    ENCRYPTION_KEYS,
+    database_secrets,
+    make_own,
+    refuse_placeholders,
+)
 from deploy.local.state import Home, runtime_folder, socket_path, take_lock
+from deploy.local.storage import PORTS, Storage
 from deploy.local.supervisor import Supervisor
 
 ADMIN_EMAIL = "admin@ratoon.internal"
+_BEHIND = ("gateway-behind-edge",)
+_RENEW_SECONDS = 12 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,7 @@ class Options:
     home: Home
     port: int
     edge: bool
+    object_storage: bool
     postgres_bin: Path | None
     admin_email: str
     environ: Mapping[str, str]
@@ -77,6 +87,7 @@ async def _run(options: Options, tell: Tell, say: Journal) -> None:
     facts = _facts(options)
     server = await control.serve(site.runtime, partial(_answer, supervisor, site, facts))
     administrator = asyncio.create_task(_administrator(supervisor, options))
+    renewal = asyncio.create_task(_renew_for_ever(site, say))
     try:
         if not await supervisor.boot():
             return
@@ -86,7 +97,10 @@ async def _run(options: Options, tell: Tell, say: Journal) -> None:
         await supervisor.stopping.wait()
     finally:
         administrator.cancel()
+        renewal.cancel()
         await supervisor.stop()
+        if site.storage is not None:
+            site.storage.clear()
         server.close()
         control.remove(site.runtime)
         say("all has stopped")
@@ -115,13 +129,20 @@ async def _prepare(options: Options) -> Site:
         secrets = database_secrets(home)
         cluster = _cluster(options)
         work.append(asyncio.to_thread(initialise, cluster, secrets["postgres"].password))
+    storing = options.object_storage and not own_storage(environ)
+    if storing:
+        work.append(asyncio.to_thread(certify, home, environ))
     await asyncio.gather(*work)
-    names = (*METRICS, "registry", *(("gateway-behind-edge",) if options.edge else ()))
+    storing_at = PORTS if storing else ()
+    names = (*METRICS, "registry", *storing_at, *(_BEHIND if options.edge else ()))
     ports = choose(options.port + 1, names)
     gateway = ports.get("gateway-behind-edge", options.port)
     command = edge.command(runtime, options.port, gateway) if options.edge else ()
     pushed = ports["registry"]
     own = registry.command(home, runtime, found, options.port, pushed) if found else ()
+    storage = Storage(home, find_weed(), runtime, ports) if storing else None
+    if storage is not None:
+        storage.prepare()
     return Site(
         home=home,
         port=options.port,
@@ -134,6 +155,7 @@ async def _prepare(options: Options) -> Site:
         registry_port=pushed,
         cluster=cluster,
         secrets=secrets,
+        storage=storage,
     )
 
 
@@ -174,6 +196,31 @@ def call_operator(
     said = _child(environ, command, "--target", target, "--identity", identity, *arguments)
     answer: dict[str, Any] = json.loads(said)
     return answer
+
+
+def certify(home: Home, environ: Mapping[str, str]) -> None:
+    """Make the certificates that are missing or about to end, in a child process."""
+    done = subprocess.run(
+        python_command("deploy.local.certificates", str(home.tls)),
+        capture_output=True,
+        text=True,
+        env=for_room("operator", environ),
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise Failure(f"no certificates could be made: {lines[-1]}")
+
+
+async def _renew_for_ever(site: Site, say: Journal) -> None:
+    """Renew certificates in time; the storage reads them again by itself, every few hours."""
+    while site.storage is not None:
+        await asyncio.sleep(_RENEW_SECONDS)
+        try:
+            await asyncio.to_thread(certify, site.home, site.environ)
+        except Failure as failure:
+            say(str(failure))
 
 
 def _child(environ: Mapping[str, str], *arguments: str) -> str:

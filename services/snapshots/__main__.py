@@ -24,17 +24,22 @@ from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
-from ratoon.snapshots.v1 import registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1 import context_service_pb2, registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1.context_service_pb2_grpc import add_ContextServiceServicer_to_server
 from ratoon.snapshots.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
 from services.snapshots.commands import grants, sealed
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
+from services.snapshots.contexts.factory import uploads_from
+from services.snapshots.contexts.settings import ContextsSettings
+from services.snapshots.domain.uploads import NoUploads, Uploads
 from services.snapshots.images.http import Http
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
 from services.snapshots.registries.tokens import PushAccess
+from services.snapshots.servicer.contexts import ContextServicer
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
@@ -58,6 +63,7 @@ class Snapshots:
         ring: KeyRing,
         http: Http,
         access: PushAccess | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
         self._database = database
         self._auth = auth
@@ -79,6 +85,7 @@ class Snapshots:
             access,
         )
         self._from_auth = Consumer("auth", auth, identity, database.sessions)
+        self._uploads = uploads or NoUploads()
 
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
@@ -87,6 +94,11 @@ class Snapshots:
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
         server.add(registry_service_pb2, add_RegistryServiceServicer_to_server, self._registries)
+        server.add(
+            context_service_pb2,
+            add_ContextServiceServicer_to_server,
+            ContextServicer(self._uploads, self._organizations),
+        )
         server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
@@ -113,7 +125,7 @@ class Snapshots:
             tasks.create_task(purge.every_hour(self._feed, self._database, forget))
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, contexts: ContextsSettings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Whatever of it dies takes the process along."""
     url = settings.database_url.get_secret_value()
     identity = Identity.load(settings.identity_file, "snapshots")
@@ -128,7 +140,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     ):
         trust = Trust(settings.trust_file)
         ring, access = settings.ring(), settings.access()
-        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust, ring, http, access)
+        snapshots = Snapshots(
+            *(database, heavy, url, auth, orgs, identity, trust, ring, http),
+            access=access,
+            uploads=uploads_from(contexts),
+        )
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)
         background.cancel()
@@ -187,7 +203,7 @@ def _work() -> None:
     from services.snapshots.worker.settings import WorkerSettings
 
     settings = WorkerSettings()  # type: ignore[call-arg]  # read from the environment
-    run(lambda stop: work(settings, stop))
+    run(lambda stop: work(settings, stop, ContextsSettings()))
 
 
 def _audit(*, every_byte: bool) -> None:
@@ -203,7 +219,7 @@ def main() -> None:
         case ["serve"]:
             configure("snapshots")
             settings = Settings()  # type: ignore[call-arg]  # read from the environment
-            run(lambda stop: serve(settings, stop))
+            run(lambda stop: serve(settings, ContextsSettings(), stop))
         case ["work"]:
             configure("snapshots worker")
             _work()

@@ -28,7 +28,7 @@ CHECKS = ",".join(
 
 # In parts, so that they can be asked side by side.
 PARTS = {
-    "snapshots": "^/(snapshots|config|health|shared-regions)",
+    "snapshots": "^/(snapshots|object-storage|config|health|shared-regions)",
     "keys": "^/api-keys|/service-accounts",
     "people": "/(users|invitations|leave)(/|$)",
     "roles": "/roles",

@@ -40,6 +40,8 @@ from ratoon.orgs.v1 import (
     role_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
+    context_service_pb2,
+    context_service_pb2_grpc,
     registry_service_pb2,
     registry_service_pb2_grpc,
     snapshot_service_pb2,
@@ -47,6 +49,7 @@ from ratoon.snapshots.v1 import (
 )
 from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
+from tests.gateway_fakes.contexts import FakeContexts
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
@@ -72,6 +75,7 @@ class Fakes:
         self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
         self.registries = FakeRegistries()
+        self.contexts = FakeContexts()
         self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -183,6 +187,11 @@ class Fakes:
                     registry_service_pb2,
                     registry_service_pb2_grpc.add_RegistryServiceServicer_to_server,
                     self.registries,
+                ),
+                (
+                    context_service_pb2,
+                    context_service_pb2_grpc.add_ContextServiceServicer_to_server,
+                    self.contexts,
                 ),
             ],
         }

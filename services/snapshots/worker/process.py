@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from datetime import timedelta
 
 from chassis import metrics
 from chassis.db import connect
@@ -9,6 +11,7 @@ from chassis.grpc.caller import Identity
 from chassis.grpc.client import channel
 from chassis.listen import Wakeups
 from chassis.process import notify
+from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.images.http import Http
 from services.snapshots.peers import SERVICES, Organizations
@@ -22,7 +25,9 @@ log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 1.0
 
 
-async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
+async def work(
+    settings: WorkerSettings, stop: asyncio.Event, contexts: ContextsSettings | None = None
+) -> None:
     """Work until `stop` is set. Whatever of it dies takes the process along."""
     url, places = settings.database_url.get_secret_value(), settings.worker_pulls
     identity = Identity.load(settings.identity_file, "snapshots")
@@ -48,7 +53,7 @@ async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
             store_limit=settings.store_limit_bytes,
             credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
         )
-        await _until(stop, worker)
+        await _until(stop, worker.run(), _expiry(contexts))
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await database.close()
@@ -56,9 +61,19 @@ async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
         log.warning("the database does not answer the goodbye")
 
 
-async def _until(stop: asyncio.Event, worker: Worker) -> None:
+async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(worker.run())
+        running = [tasks.create_task(each) for each in work]
         notify("READY=1")
         await stop.wait()
-        running.cancel()
+        for each in running:
+            each.cancel()
+
+
+async def _expiry(settings: ContextsSettings | None) -> None:
+    """Look after uploaded contexts, where there is a storage for them."""
+    if settings is not None and settings.endpoint:
+        from services.snapshots.contexts.factory import aging_from
+        from services.snapshots.worker.expiry import expire
+
+        await expire(aging_from(settings), timedelta(days=settings.keep_days))

@@ -71,6 +71,8 @@ class Installation:
             "RATOON_HOME": str(self.home),
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONDONTWRITEBYTECODE": "1",
+            # Nothing that is asked here needs it, and a system's python has no program for it.
+            "RATOON_OBJECT_STORAGE": "off",
             **self.variables,
         }
 

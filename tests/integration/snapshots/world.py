@@ -23,14 +23,16 @@ from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
+from ratoon.snapshots.v1 import context_service_pb2, snapshot_pb2
 from ratoon.snapshots.v1 import registry_service_pb2 as registry_pb
-from ratoon.snapshots.v1 import snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from ratoon.snapshots.v1.context_service_pb2_grpc import ContextServiceStub
 from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
+from services.snapshots.domain.uploads import Uploads
 from services.snapshots.images.http import Http
 from services.snapshots.registries.tokens import PushAccess
 from tests.identities import Keyring
@@ -51,6 +53,7 @@ class World:
     keyring: Keyring
     ring: KeyRing
     registries: RegistryServiceStub
+    contexts: ContextServiceStub
 
     def member(self) -> "Member":
         return Member(self, str(uuid4()))
@@ -193,6 +196,7 @@ async def a_world(
     folder: Path,
     *insecure: str,
     access: PushAccess | None = None,
+    uploads: Uploads | None = None,
 ) -> AsyncIterator[World]:
     """Serve snapshots over the database, beside a fake orgs; these hosts are spoken to without TLS."""
     keys = folder / "keys" / "keys.json"
@@ -210,17 +214,26 @@ async def a_world(
         Http(insecure_hosts=frozenset(insecure)) as http,
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
-        channel(target, pb, registry_pb) as opened,
+        channel(target, pb, registry_pb, context_service_pb2) as opened,
     ):
         identity, trust = keyring.identity("snapshots"), keyring.trust()
         snapshots = Snapshots(
-            database, heavy, url, to_auth, to_orgs, identity, trust, KeyRing(keys), http, access
+            *(database, heavy, url, to_auth, to_orgs, identity, trust, KeyRing(keys), http),
+            access=access,
+            uploads=uploads,
         )
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)
         await orgs.watched()
-        stubs = SnapshotServiceStub(opened), RegistryServiceStub(opened)
-        yield World(stubs[0], database, orgs, keyring, ring, stubs[1])
+        yield World(
+            SnapshotServiceStub(opened),
+            database,
+            orgs,
+            keyring,
+            ring,
+            RegistryServiceStub(opened),
+            ContextServiceStub(opened),
+        )
         await serving.stop(None)
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)

@@ -51,6 +51,7 @@ EXPECTED = {
     },
     "postgres": {"PATH", "VERSION"},
     "edge": {"PATH", "VERSION"},
+    "storage": {"PATH", "VERSION"},
     "operator": {"PATH", "VERSION"},
 }
 
