@@ -1,4 +1,4 @@
-"""python -m services.snapshots serve | work | migrate"""
+"""python -m services.snapshots serve | work | build | migrate"""
 
 import asyncio
 import sys
@@ -23,10 +23,12 @@ from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
+from services.snapshots.commands.builds import BUILD_LOG
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
+from services.snapshots.servicer.logs import Logs
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
@@ -46,6 +48,7 @@ class Snapshots:
         orgs: grpc.aio.Channel,
         identity: Identity,
         trust: Trust,
+        no_builder: str = "no builder is set up",
     ) -> None:
         self._database = database
         self._auth = auth
@@ -57,12 +60,20 @@ class Snapshots:
         self._reviews = Reviews(database.sessions, self._organizations, self._wakeups)
         self._consumer = Consumer("orgs", orgs, identity, database.sessions)
         self._notifier = Notifier(database.pool)
+        self._logs = Logs(database.pool, self._wakeups)
+        self._no_builder = no_builder
         self._pages = Pages(database.pool, heavy.pool)
 
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
         servicer = SnapshotServicer(
-            self._database, self._pages, self._organizations, self._reviews, self._notifier
+            self._database,
+            self._pages,
+            self._organizations,
+            self._reviews,
+            self._notifier,
+            self._logs,
+            self._no_builder,
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
         server.add(
@@ -79,7 +90,7 @@ class Snapshots:
             self._auth, self._identity, self._verifier.revoke, stand=lambda: None
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW)))
+            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW, BUILD_LOG)))
             tasks.create_task(follow)
             tasks.create_task(self._organizations.follow())
             tasks.create_task(self._consumer.run(events.take))
@@ -101,7 +112,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         trust = Trust(settings.trust_file)
-        snapshots = Snapshots(database, heavy, url, auth, orgs, identity, trust)
+        snapshots = Snapshots(
+            database, heavy, url, auth, orgs, identity, trust, settings.no_builder
+        )
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)
         background.cancel()
@@ -151,6 +164,15 @@ def _work() -> None:
     run(lambda stop: work(settings, stop))
 
 
+def _build() -> None:
+    # What a builder needs, nobody else does.
+    from services.snapshots.builder.process import build
+    from services.snapshots.builder.settings import BuilderSettings
+
+    settings = BuilderSettings()  # type: ignore[call-arg]  # read from the environment
+    run(lambda stop: build(settings, stop))
+
+
 def main() -> None:
     match sys.argv[1:]:
         case ["serve"]:
@@ -160,11 +182,14 @@ def main() -> None:
         case ["work"]:
             configure("snapshots worker")
             _work()
+        case ["build"]:
+            configure("snapshots builder")
+            _build()
         case ["migrate"]:
             configure("snapshots migrate")
             _migrate()
         case _:
-            sys.exit("usage: python -m services.snapshots serve | work | migrate")
+            sys.exit("usage: python -m services.snapshots serve | work | build | migrate")
 
 
 if __name__ == "__main__":

@@ -23,3 +23,5 @@ class Settings(DatabaseSettings):
     trust_file: Path
     auth_target: str
     orgs_target: str
+    # Why no builder works for this server, as it is told to who asks for a build; empty: one does.
+    no_builder: str = "no builder is set up"
