@@ -14,7 +14,7 @@ from deploy.local.process import Spec
 from deploy.local.secret_files import CONTEXTS, ENCRYPTION_KEYS, DatabaseSecret
 from deploy.local.state import Home, socket_path
 
-METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
+METRICS = ("auth", "orgs", "snapshots", "worker", "gateway", "builder")
 # The other contexts that a context calls.
 _PEERS = {"auth": ("orgs",), "orgs": ("auth", "snapshots"), "snapshots": ("orgs", "auth")}
 # With either the operator keeps the encryption keys elsewhere.
@@ -36,6 +36,8 @@ class Site:
     # Absent when every context has a server of the operator's.
     cluster: Cluster | None = None
     secrets: Mapping[str, DatabaseSecret] | None = None
+    # Why no Dockerfiles are built here; empty: they are.
+    no_builder: str = "no builder is set up"
 
     def target(self, context: str) -> str:
         return f"unix:{socket_path(self.runtime, f'{context}.sock')}"
@@ -53,6 +55,8 @@ def plan(site: Site) -> list[Spec]:
     for context in CONTEXTS:
         specs += _context(site, context)
     specs.append(_worker(site))
+    if not site.no_builder:
+        specs.append(_builder(site))
     specs.append(_gateway(site))
     if site.edge_command:
         specs.append(_edge(site))
@@ -123,6 +127,22 @@ def _worker(site: Site) -> Spec:
     )
 
 
+def _builder(site: Site) -> Spec:
+    listen = f"{LOOPBACK}:{site.metrics['builder']}"
+    base = () if own_server("snapshots", site.environ) else ("postgres",)
+    return Spec(
+        name="snapshots-builder",
+        command=python_command("services.snapshots", "build"),
+        environment={
+            "SNAPSHOTS_BUILD_PATH": str(site.home.builds),
+            **context_environment(site, "snapshots"),
+            "SNAPSHOTS_BUILDER_METRICS_LISTEN": listen,
+        },
+        after=("snapshots-migrate", *base),
+        metrics=listen,
+    )
+
+
 def _gateway(site: Site) -> Spec:
     given = for_room("gateway", site.environ)
     proxies = given.get("GATEWAY_TRUSTED_PROXIES", "")
@@ -177,6 +197,7 @@ def context_environment(site: Site, context: str) -> dict[str, str]:
     if context == "snapshots":
         worker = f"{LOOPBACK}:{site.metrics['worker']}"
         environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker
+        environment["SNAPSHOTS_NO_BUILDER"] = site.no_builder
     if not own_server(context, site.environ):
         assert site.cluster is not None
         assert site.secrets is not None

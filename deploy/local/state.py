@@ -34,6 +34,10 @@ class Home:
     def store(self) -> Path:
         return self.path / "store"
 
+    @property
+    def builds(self) -> Path:
+        return self.path / "builds"
+
     def prepare(self) -> None:
         """Make the folders, for the owner's eyes only; refuse a folder that belongs to somebody else."""
         for folder in (self.path, self.secrets, self.logs, self.store):

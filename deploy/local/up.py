@@ -15,6 +15,7 @@ from typing import Any
 from deploy.local import banner, control, edge
 from deploy.local.account import database_account
 from deploy.local.binaries import SHARED, find_postgres
+from deploy.local.builds import why_not
 from deploy.local.environment import for_room
 from deploy.local.failures import Failure
 from deploy.local.plan import METRICS, Site, own_server, plan
@@ -106,6 +107,7 @@ async def _prepare(options: Options) -> Site:
     make_own(home, environ)
     runtime = runtime_folder(home, "services")
     embedded = not all(own_server(context, environ) for context in CONTEXTS)
+    asked = asyncio.create_task(asyncio.to_thread(why_not, environ))
     work = [asyncio.to_thread(_identities, home, environ)]
     cluster, secrets = None, None
     if embedded:
@@ -117,7 +119,10 @@ async def _prepare(options: Options) -> Site:
     ports = choose(options.port + 1, names)
     gateway = ports.get("gateway-behind-edge", options.port)
     command = edge.command(runtime, options.port, gateway) if options.edge else ()
-    return Site(home, options.port, runtime, environ, ports, gateway, command, cluster, secrets)
+    no_builder = await asked
+    return Site(
+        home, options.port, runtime, environ, ports, gateway, command, cluster, secrets, no_builder
+    )
 
 
 def _cluster(options: Options) -> Cluster:

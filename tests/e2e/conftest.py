@@ -11,6 +11,9 @@ from tests.images import Image, image
 from tests.issuer import AUDIENCE, TestIssuer
 from tests.registry import Registry, running_registry
 
+# The tests' own Dockerfiles are trusted, so that building them needs no more than root.
+TRUSTING = {"SNAPSHOTS_BUILD_ISOLATION": "chroot", "SNAPSHOTS_TRUSTED_DOCKERFILES": "true"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
@@ -28,7 +31,8 @@ def registry() -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def whole(registry: Registry) -> Iterator[System]:
     """A system that may speak plain HTTP with the registry and with a port where nobody listens."""
-    with running(SNAPSHOTS_INSECURE_REGISTRIES=f"{registry.host},127.0.0.1:9") as system:
+    told = {"SNAPSHOTS_INSECURE_REGISTRIES": f"{registry.host},127.0.0.1:9"}
+    with running(**told, **TRUSTING) as system:
         yield system
 
 
@@ -48,7 +52,7 @@ def issuing() -> Iterator[Issuing]:
     oidc = {"OIDC_ISSUER_BASE_URL": issuer.url, "OIDC_CLIENT_ID": "ratoon"}
     told = {"SNAPSHOTS_INSECURE_REGISTRIES": "127.0.0.1:9", "OIDC_AUDIENCE": AUDIENCE}
     try:
-        with running(**oidc, **told) as system:
+        with running(**oidc, **told, **TRUSTING) as system:
             yield Issuing(system, issuer)
     finally:
         issuer.close()

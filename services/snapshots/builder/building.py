@@ -1,7 +1,6 @@
 """One build: its contexts and bases fetched, its steps done, its image put into the store."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from services.snapshots.domain import (
 from services.snapshots.domain.contexts import ContextInvalid, ContextMissing, Contexts
 from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images import reference
+from services.snapshots.images.failures import Code as PullCode
+from services.snapshots.images.failures import PullFailed
 from services.snapshots.images.progress import Phase, Progress, Report
 from services.snapshots.images.reference import ImageReference, InvalidReference
 from services.snapshots.images.transfer import PulledImage, Transfer
@@ -75,7 +76,8 @@ class Building:
                 async with trade.workshop.bench(claim.organization_id, name) as (layers, job):
                     return await self._build(recipe, layers, job, log, report)
             except Setback as failure:
-                await log.say(f"\n[{failure.code}: {failure.reason}]\n")
+                if failure.transient:
+                    await log.say(f"\n[this attempt failed: {failure.reason}]\n")
                 raise
 
     def late(self, seconds: float) -> Failure:
@@ -150,8 +152,11 @@ class Building:
             buildah.remove_auth()
 
     async def _fetch(self, image: str, buildah: Buildah, tree: Tree) -> None:
-        with suppress(InvalidReference):
+        try:
             image = str(_tagged(reference.parse(image)))
+        except InvalidReference as error:
+            reason = f"the name of the image {image[:200]} cannot be read: {error}"
+            raise PullFailed(PullCode.IMAGE_INVALID, reason) from error
         said = bytearray()
 
         async def keep(data: bytes) -> None:

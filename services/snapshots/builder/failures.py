@@ -36,10 +36,14 @@ class BuildFailed(Setback):
         super().__init__(code, reason, REMEDIES[code])
 
 
-_STEP = re.compile(r'building at STEP "(?P<step>.*)": (?P<why>.*)', re.DOTALL)
+# Nothing in the step is escaped: the end of one that ran is known, that of any other is where it may be first.
+_STEP = re.compile(
+    r'building at STEP "(?:(?P<ran>.*)": while running runtime: (?P<how>.*)|(?P<step>.*?)": (?P<why>.*))',
+    re.DOTALL,
+)
 _STATUS = re.compile(r"exit status (\d+)")
 _PARSE = re.compile(
-    r"(parsing|Dockerfile parse|[Uu]nknown instruction|no FROM|file with no instructions|"
+    r"(parsing|Dockerfile parse|[Uu]nknown instruction|no FROM|no stages to build|file with no instructions|"
     r"syntax|stage .* not found|requires (at least|exactly)|no build stage)"
 )
 _PULL_CODES = (
@@ -61,7 +65,10 @@ def of_build(said: str) -> BuildFailed:
     if (found := _STEP.search(error)) is None:
         code = Code.DOCKERFILE_INVALID if _PARSE.search(error) else Code.BUILD_STEP_FAILED
         return BuildFailed(code, error[:_LONGEST])
-    step, why = found["step"][:_LONGEST], found["why"][:_LONGEST]
+    step = (found["ran"] or found["step"])[:_LONGEST]
+    why = (found["how"] or found["why"])[:_LONGEST]
+    if _PARSE.search(why):
+        return BuildFailed(Code.DOCKERFILE_INVALID, f"the step `{step}` cannot be read: {why}")
     if status := _STATUS.search(why):
         return BuildFailed(
             Code.BUILD_STEP_FAILED, f"the step `{step}` ended with exit code {status[1]}"

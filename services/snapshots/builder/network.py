@@ -52,12 +52,16 @@ def hide_host_sysctls() -> None:
     _done(_libc.mount(b"tmpfs", b"/proc/sys/net/core", b"tmpfs", _MS_RDONLY, b"size=4k"))
 
 
-def own_network(outside: str | None = None) -> None:
-    """Move to a new network that reaches outside through the one at `outside` (none: the present one)."""
+def own_network(outside: str | None = None) -> int:
+    """Move to a new network that reaches outside through the one at `outside` (none: the present one).
+
+    Return the process that makes it reach there.
+    """
     me = os.getpid()
     moved_r, moved_w = os.pipe()
     ready_r, ready_w = os.pipe()
-    if not os.fork():
+    child = os.fork()
+    if not child:
         try:
             die_with_parent()
             os.close(moved_w)
@@ -80,3 +84,4 @@ def own_network(outside: str | None = None) -> None:
     if not os.read(ready_r, 1):
         sys.exit("slirp4netns did not set up the network")
     os.close(ready_r)
+    return child

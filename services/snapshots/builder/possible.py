@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-GVISOR, CHROOT = "gvisor", "chroot"
+GVISOR, CHROOT, OFF = "gvisor", "chroot", "off"
 ISOLATIONS = (GVISOR, CHROOT)
 # Older ones know no systrap.
 _EARLIEST_RUNSC = 20230501
@@ -22,8 +22,11 @@ _PROGRAMS = ("buildah", "unshare", "setpriv")
 
 def missing(isolation: str, *, trusted: bool) -> str:
     """Return what is missing, for people; empty: nothing is. `trusted`: the operator says that Dockerfiles are."""
+    if isolation == OFF:
+        return "builds are switched off"
     if isolation not in ISOLATIONS:
-        return f"SNAPSHOTS_BUILD_ISOLATION is {isolation!r}; it can be {' or '.join(ISOLATIONS)}"
+        words = " or ".join((*ISOLATIONS, OFF))
+        return f"SNAPSHOTS_BUILD_ISOLATION is {isolation!r}; it can be {words}"
     if sys.platform != "linux" or os.geteuid() != 0:
         return "the builder must run as root"
     programs = (*_PROGRAMS, *(("runsc", "slirp4netns") if isolation == GVISOR else ()))

@@ -7,12 +7,17 @@ id stands in the pid file is none of runsc's: it keeps the container's network, 
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from services.snapshots.builder import network
 
+# Of the container.
+_TMP = "/tmp"  # noqa: S108
 _VERBS = ("create", "start", "state", "kill", "delete")
 
 
@@ -64,9 +69,9 @@ def _create(folder: str, runsc: list[str], rest: list[str]) -> None:
 def _keep(folder: str, runsc: list[str], rest: list[str], pid_file: str, created: int) -> int:
     network.adopt()
     network.private_mounts()
-    network.own_network(str(Path(folder, network.OUTSIDE)))
+    way_out = network.own_network(str(Path(folder, network.OUTSIDE)))
     network.hide_host_sysctls()
-    _point_to_network(Path(rest[rest.index("--bundle") + 1], "config.json"))
+    _complete(Path(rest[rest.index("--bundle") + 1], "config.json"))
     inner = Path(pid_file + ".sandbox")
     made = subprocess.run([*runsc, "create", "--pid-file", str(inner), *rest], check=False)
     if made.returncode != 0:
@@ -76,21 +81,36 @@ def _keep(folder: str, runsc: list[str], rest: list[str], pid_file: str, created
     sandbox = int(inner.read_text())
     os.write(created, b"1")
     os.close(created)
-    return _exit_code_of(sandbox)
+    return _see_off(sandbox, way_out)
 
 
-def _exit_code_of(sandbox: int) -> int:
-    """Wait for its end; it ends with the exit code of the container."""
-    while True:
-        pid, status = os.wait()
-        if pid == sandbox:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+def _see_off(sandbox: int, way_out: int) -> int:
+    """Wait until all of the container has ended; return its exit code, which is that of the sandbox."""
+    code = 125
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.wait()
+            if pid == sandbox:
+                code = os.waitstatus_to_exitcode(status)
+                os.kill(way_out, signal.SIGKILL)
+    return code if code >= 0 else 128 - code
 
 
-def _point_to_network(path: Path) -> None:
+def _complete(path: Path) -> None:
+    """Say in the bundle's configuration which network is the container's."""
     spec = json.loads(path.read_text())
     others = [n for n in spec["linux"]["namespaces"] if n["type"] != "network"]
     mine = {"type": "network", "path": f"/proc/{os.getpid()}/ns/net"}
     spec["linux"]["namespaces"] = [*others, mine]
+    _keep_tmp(spec)
     path.write_text(json.dumps(spec))
+
+
+def _keep_tmp(spec: dict[str, Any]) -> None:
+    """Have what a step writes into an empty /tmp stay: runsc mounts a file system of its own there otherwise."""
+    tmp = Path(spec["root"]["path"], _TMP.lstrip("/"))
+    taken = any(mount["destination"] == _TMP for mount in spec["mounts"])
+    # A link could lead out of the image.
+    if tmp.is_dir() and not tmp.is_symlink() and not taken:
+        bind = {"type": "bind", "source": str(tmp), "options": ["rbind", "rw"]}
+        spec["mounts"].append({"destination": _TMP, **bind})

@@ -162,6 +162,7 @@ async def fail_pull(
         return False
     if claim.build_id is not None:
         await _start_waiting(session, claim)
+        await builds.say_last(session, claim.build_id, f"\n[{failure.code}: {failure.reason}]\n")
         await builds.end(session, claim.build_id, "failed")
     waiting = await _waiting(session, claim, State.PENDING, _under_way(claim))
     said = {f"error_{field}": words for field, words in asdict(failure).items()}
