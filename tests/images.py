@@ -99,6 +99,7 @@ def assemble(
                 "os": os,
                 "config": dict(config or {"Env": ["PATH=/bin"], "Cmd": ["/bin/true"]}),
                 "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+                "history": [{"created_by": "tests"} for _ in diff_ids],
             }
         ),
     )

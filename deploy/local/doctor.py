@@ -16,6 +16,7 @@ from typing import Any
 from deploy.local import control
 from deploy.local.account import database_account, run_as
 from deploy.local.binaries import SHARED, find_envoy, find_postgres
+from deploy.local.builds import why_not
 from deploy.local.failures import Failure, NotRunning
 from deploy.local.plan import own_server
 from deploy.local.ports import DEFAULT_PORT, is_free
@@ -55,6 +56,7 @@ def examine(home: Home, environ: Mapping[str, str]) -> list[Finding]:
         lambda: _processes(status),
         lambda: _databases(home, environ, status),
         lambda: _store(home, environ),
+        lambda: _builder(environ),
         lambda: _orphans(home),
     ]
     return [finding for check in checks for finding in _guarded(check)]
@@ -262,6 +264,12 @@ def _store(home: Home, environ: Mapping[str, str]) -> Iterator[Finding]:
     writable = os.access(store, os.W_OK | os.X_OK)
     remedy = "" if writable else f"give the user that runs Ratoon the right to write to {store}"
     yield Finding("store", f"{store} is {'' if writable else 'not '}writable", remedy)
+
+
+def _builder(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Installations without one are whole: what is missing is said, and is no fault."""
+    why = why_not(environ)
+    yield Finding("builds", f"no Dockerfiles are built: {why}" if why else "Dockerfiles are built")
 
 
 def _orphans(home: Home) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from deploy.local.secret_files import CONTEXTS, ENCRYPTION_KEYS, DatabaseSecret
 from deploy.local.state import Home, socket_path
 from deploy.local.storage import Storage
 
-METRICS = ("auth", "orgs", "snapshots", "worker", "gateway")
+METRICS = ("auth", "orgs", "snapshots", "worker", "gateway", "builder")
 # The other contexts that a context calls.
 _PEERS = {"auth": ("orgs",), "orgs": ("auth", "snapshots"), "snapshots": ("orgs", "auth")}
 
@@ -41,6 +41,8 @@ class Site:
     secrets: Mapping[str, DatabaseSecret] | None = None
     # Absent when build contexts go to a storage of the operator's, or nowhere.
     storage: Storage | None = None
+    # Why no Dockerfiles are built here; empty: they are.
+    no_builder: str = "no builder is set up"
 
     def target(self, context: str) -> str:
         return f"unix:{socket_path(self.runtime, f'{context}.sock')}"
@@ -67,6 +69,8 @@ def plan(site: Site) -> list[Spec]:
     specs.append(_worker(site))
     if site.registry_command:
         specs.append(_registry(site))
+    if not site.no_builder:
+        specs.append(_builder(site))
     specs.append(_gateway(site))
     if site.edge_command:
         specs.append(_edge(site))
@@ -146,6 +150,22 @@ def _registry(site: Site) -> Spec:
     )
 
 
+def _builder(site: Site) -> Spec:
+    listen = f"{LOOPBACK}:{site.metrics['builder']}"
+    base = () if own_server("snapshots", site.environ) else ("postgres",)
+    return Spec(
+        name="snapshots-builder",
+        command=python_command("services.snapshots", "build"),
+        environment={
+            "SNAPSHOTS_BUILD_PATH": str(site.home.builds),
+            **context_environment(site, "snapshots"),
+            "SNAPSHOTS_BUILDER_METRICS_LISTEN": listen,
+        },
+        after=("snapshots-migrate", *base),
+        metrics=listen,
+    )
+
+
 def _gateway(site: Site) -> Spec:
     given = for_room("gateway", site.environ)
     proxies = given.get("GATEWAY_TRUSTED_PROXIES", "")
@@ -205,6 +225,7 @@ def context_environment(site: Site, context: str) -> dict[str, str]:
         environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker
         if site.storage is not None:
             environment |= site.storage.contexts_environment()
+        environment["SNAPSHOTS_NO_BUILDER"] = site.no_builder
     if not own_server(context, site.environ):
         assert site.cluster is not None
         assert site.secrets is not None

@@ -46,6 +46,10 @@ class Home:
     def tls(self) -> Path:
         return self.secrets / "tls"
 
+    @property
+    def builds(self) -> Path:
+        return self.path / "builds"
+
     def prepare(self) -> None:
         """Make the folders, for the owner's eyes only; refuse a folder that belongs to somebody else."""
         for folder in (self.path, self.secrets, self.logs, self.store):

@@ -15,6 +15,7 @@ from typing import Any
 from deploy.local import banner, control, edge, registry
 from deploy.local.account import database_account
 from deploy.local.binaries import SHARED, find_postgres, find_weed
+from deploy.local.builds import why_not
 from deploy.local.environment import for_room
 from deploy.local.errands import errand
 from deploy.local.failures import Failure
@@ -120,6 +121,7 @@ async def _prepare(options: Options) -> Site:
     make_own(home, environ)
     runtime = runtime_folder(home, "services")
     embedded = not all(own_server(context, environ) for context in CONTEXTS)
+    asked = asyncio.create_task(asyncio.to_thread(why_not, environ))
     work = [asyncio.to_thread(_identities, home, environ)]
     found = registry.program(environ)
     if found:
@@ -156,6 +158,7 @@ async def _prepare(options: Options) -> Site:
         cluster=cluster,
         secrets=secrets,
         storage=storage,
+        no_builder=await asked,
     )
 
 

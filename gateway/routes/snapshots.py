@@ -178,8 +178,15 @@ async def deactivate_snapshot(call: Call, id: Segment) -> Response:
     responses=_LOG | errors(400, 404),
 )
 @guarded("snapshots.SnapshotService/StreamBuildLog")
-async def get_snapshot_build_logs(call: Call, id: Segment, follow: bool = False) -> Response:
-    stream = _log(call, id, follow=follow)
+async def get_snapshot_build_logs(
+    call: Call,
+    id: Segment,
+    follow: Annotated[bool, Query(description="Go on until the build ends")] = False,
+    offset: Annotated[
+        int, Query(ge=0, le=2**63 - 1, description="How many bytes of the log to leave out")
+    ] = 0,
+) -> Response:
+    stream = _log(call, id, follow=follow, offset=offset)
     # The first piece is awaited before anything is answered, so that a refusal has its status.
     first = await stream.read()
     return StreamingResponse(_pieces(first, stream), media_type="application/octet-stream")
@@ -200,9 +207,12 @@ async def get_snapshot_build_logs_url(call: Call, id: Segment) -> Url:
     return Url(url=own_url(call, ("snapshots", id, "build-logs")))
 
 
-def _log(call: Call, id_: str, *, follow: bool) -> Any:
+def _log(call: Call, id_: str, *, follow: bool, offset: int = 0) -> Any:
     request = pb.StreamBuildLogRequest(
-        organization_id=call.caller.organization_id, ref=pb.SnapshotRef(text=id_), follow=follow
+        organization_id=call.caller.organization_id,
+        ref=pb.SnapshotRef(text=id_),
+        follow=follow,
+        offset=offset,
     )
     return call.begin(call.services.snapshots.StreamBuildLog, request)
 

@@ -57,10 +57,20 @@ class CreateSnapshot(Asked):
 
 
 class ProgressDto(Answer):
-    phase: str = Field(description="resolving, downloading, verifying or waiting")
+    phase: str = Field(
+        description="resolving, downloading, building, storing, verifying or waiting"
+    )
     bytes_done: int = Field(description="Bytes that are here")
     bytes_total: int = Field(description="Bytes in all; 0 while it is not known")
     attempt: int = Field(description="Which attempt this is, from 1")
+
+
+class BuildInfo(Answer):
+    dockerfile_content: str = Field(description="Text of the Dockerfile")
+    context_hashes: list[str] = Field(description="Digests of the contexts it copies from")
+    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    updated_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    snapshot_ref: str = Field(description="The published name of these contents")
 
 
 class SnapshotDto(Answer):
@@ -89,6 +99,10 @@ class SnapshotDto(Answer):
     error_code: str | None = Field(description="Why it failed, for programs; stable")
     error_remedy: str | None = Field(description="What to do about the failure")
     progress: ProgressDto | None = Field(description="How far the work is, while there is any")
+    build_info: BuildInfo = Field(
+        default=None,  # type: ignore[assignment]  # absent is what is meant, null is never said
+        json_schema_extra={"description": "What it was built from; absent when it was not"},
+    )
 
 
 class PaginatedSnapshots(Answer):
@@ -107,6 +121,16 @@ class Progress(msgspec.Struct, rename="camel"):
     bytes_done: int
     bytes_total: int
     attempt: int
+
+
+class Built(msgspec.Struct, rename="camel"):
+    """BuildInfo, as it is encoded."""
+
+    dockerfile_content: str
+    context_hashes: list[str]
+    created_at: str
+    updated_at: str
+    snapshot_ref: str
 
 
 class Snapshot(msgspec.Struct, rename="camel"):
@@ -135,6 +159,7 @@ class Snapshot(msgspec.Struct, rename="camel"):
     error_remedy: str | None
     progress: Progress | None
     initial_runner_id: str | None = None
+    build_info: Built | msgspec.UnsetType = msgspec.UNSET
 
 
 class Page(msgspec.Struct, rename="camel"):
@@ -184,6 +209,17 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         failure.code if failure else None,
         failure.remedy if failure else None,
         _progress(said.progress) if said.HasField("progress") else None,
+        build_info=_built(said.build) if said.HasField("build") else msgspec.UNSET,
+    )
+
+
+def _built(said: pb.BuildInfo) -> Built:
+    return Built(
+        said.dockerfile,
+        said.context_hashes[:],
+        iso(said.create_time),
+        iso(said.update_time),
+        said.ref,
     )
 
 

@@ -1,4 +1,4 @@
-"""python -m services.snapshots serve | work | migrate | audit [--every-byte] | rotate-keys"""
+"""python -m services.snapshots serve | work | build | migrate | audit [--every-byte] | rotate-keys"""
 
 import asyncio
 import json
@@ -30,6 +30,7 @@ from ratoon.snapshots.v1.registry_service_pb2_grpc import add_RegistryServiceSer
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
 from services.snapshots import events
 from services.snapshots.commands import grants, sealed
+from services.snapshots.commands.builds import BUILD_LOG
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
 from services.snapshots.contexts.factory import uploads_from
@@ -40,6 +41,7 @@ from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
 from services.snapshots.registries.tokens import PushAccess
 from services.snapshots.servicer.contexts import ContextServicer
+from services.snapshots.servicer.logs import Logs
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
@@ -64,6 +66,7 @@ class Snapshots:
         http: Http,
         access: PushAccess | None = None,
         uploads: Uploads | None = None,
+        no_builder: str = "no builder is set up",
     ) -> None:
         self._database = database
         self._auth = auth
@@ -75,6 +78,8 @@ class Snapshots:
         self._reviews = Reviews(database.sessions, self._organizations, self._wakeups)
         self._consumer = Consumer("orgs", orgs, identity, database.sessions)
         self._notifier = Notifier(database.pool)
+        self._logs = Logs(database.pool, self._wakeups)
+        self._no_builder = no_builder
         self._pages = Pages(database.pool, heavy.pool)
         self._registries = RegistryServicer(
             database,
@@ -90,7 +95,13 @@ class Snapshots:
     def server(self) -> Server:
         server = Server("snapshots", self._verifier)
         servicer = SnapshotServicer(
-            self._database, self._pages, self._organizations, self._reviews, self._notifier
+            self._database,
+            self._pages,
+            self._organizations,
+            self._reviews,
+            self._notifier,
+            self._logs,
+            self._no_builder,
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
         server.add(registry_service_pb2, add_RegistryServiceServicer_to_server, self._registries)
@@ -113,7 +124,7 @@ class Snapshots:
             self._auth, self._identity, self._verifier.revoke, stand=lambda: None
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW)))
+            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW, BUILD_LOG)))
             tasks.create_task(follow)
             tasks.create_task(self._organizations.follow())
             tasks.create_task(self._consumer.run(events.take))
@@ -144,6 +155,7 @@ async def serve(settings: Settings, contexts: ContextsSettings, stop: asyncio.Ev
             *(database, heavy, url, auth, orgs, identity, trust, ring, http),
             access=access,
             uploads=uploads_from(contexts),
+            no_builder=settings.no_builder,
         )
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)
@@ -214,6 +226,15 @@ def _audit(*, every_byte: bool) -> None:
     print(json.dumps(asyncio.run(audit(settings, every_byte=every_byte))))
 
 
+def _build() -> None:
+    # What a builder needs, nobody else does.
+    from services.snapshots.builder.process import build
+    from services.snapshots.builder.settings import BuilderSettings
+
+    settings = BuilderSettings()  # type: ignore[call-arg]  # read from the environment
+    run(lambda stop: build(settings, ContextsSettings(), stop))
+
+
 def main() -> None:
     match sys.argv[1:]:
         case ["serve"]:
@@ -223,6 +244,9 @@ def main() -> None:
         case ["work"]:
             configure("snapshots worker")
             _work()
+        case ["build"]:
+            configure("snapshots builder")
+            _build()
         case ["migrate"]:
             configure("snapshots migrate")
             _migrate()

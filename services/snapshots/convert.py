@@ -8,6 +8,7 @@ from ratoon.snapshots.v1 import registry_pb2, snapshot_pb2
 from ratoon.snapshots.v1 import registry_service_pb2 as registry_pb
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from services.snapshots.domain import (
+    Build,
     Draft,
     EntrypointWithBuild,
     ImageAndBuild,
@@ -20,6 +21,7 @@ from services.snapshots.domain import (
     check_resources,
     entrypoint_from,
     pinned,
+    recipe,
     registries,
 )
 from services.snapshots.queries.page import Sort, Wanted
@@ -34,18 +36,22 @@ _SECOND = 1_000_000
 
 
 def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: float) -> Draft:
-    """Check a request in the published order and return what it asks for. Builds pass: see `wants_build`."""
+    """Check a request in the published order and return what it asks for."""
     entrypoint = entrypoint_from(request.entrypoint)
     resources = _resources(request)
     _check_source(request, entrypoint)
     region_id = limits.region(request.region_id.strip())
     check_name(request.name)
-    digest = "" if wants_build(request) else pinned(request.image_ref)
+    digest, build = "", None
+    if wants_build(request):
+        build = recipe(request.build.dockerfile, request.build.context_hashes)
+    else:
+        digest = pinned(request.image_ref)
     limits.check_not_suspended(now)
     limits.check_resources(
         region_id, cpu=resources.cpu, memory=resources.memory, disk=resources.disk
     )
-    return Draft(request.name, request.image_ref, digest, entrypoint, resources, region_id)
+    return Draft(request.name, request.image_ref, digest, entrypoint, resources, region_id, build)
 
 
 def wants_build(request: pb.CreateSnapshotRequest) -> bool:
@@ -134,7 +140,7 @@ def created_to_proto(
     id_: UUID, organization_id: str, draft: Draft, made: Row
 ) -> pb.CreateSnapshotResponse:
     """Return the answer to a create; `made` is what commands.create returned."""
-    state, ref, size_bytes, entrypoint, created, used, _ = made
+    state, ref, size_bytes, entrypoint, created, used = made[:6]
     answer = pb.CreateSnapshotResponse()
     snapshot, resources = answer.snapshot, draft.resources
     snapshot.id, snapshot.organization_id = str(id_), organization_id
@@ -149,6 +155,15 @@ def created_to_proto(
         snapshot.size_bytes = size_bytes
     _fill_times(snapshot, created, created, used)
     return answer
+
+
+def fill_build(snapshot: snapshot_pb2.Snapshot, build: Build) -> None:
+    """Write what a snapshot was built from."""
+    said = snapshot.build
+    said.dockerfile, said.ref = build.recipe.dockerfile, build.ref
+    said.context_hashes.extend(build.recipe.context_hashes)
+    said.create_time.FromDatetime(build.created_at)
+    said.update_time.FromDatetime(build.updated_at)
 
 
 def _fill_times(

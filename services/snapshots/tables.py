@@ -89,8 +89,45 @@ class ArtifactBlob(Base):
     digest: Mapped[str] = mapped_column(ForeignKey("blobs.digest"), primary_key=True, index=True)
 
 
+class Build(Base):
+    """A Dockerfile that an organization has or had built. Kept as long as a snapshot tells of it."""
+
+    __tablename__ = "builds"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID]
+    # What it is recognized by: see domain.build.
+    key: Mapped[str]
+    # The published name of the same contents.
+    ref: Mapped[str]
+    dockerfile: Mapped[str]
+    context_hashes: Mapped[list[str]]
+    # building, built, failed or cancelled.
+    state: Mapped[str] = mapped_column(server_default=text("'building'"))
+    artifact_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("artifacts.id", ondelete="SET NULL")
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class BuildLog(Base):
+    """A piece of a build's log, and at which byte of it the piece begins."""
+
+    __tablename__ = "build_logs"
+
+    build_id: Mapped[UUID] = mapped_column(
+        ForeignKey("builds.id", ondelete="CASCADE"), primary_key=True
+    )
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    data: Mapped[bytes]
+
+
 class Pull(Base):
-    """Work: an image that an organization's snapshots wait for. Gone when done, failed or wanted by nobody."""
+    """Work: an image that an organization's snapshots wait for, from a registry or, with `build_id`, from a builder.
+
+    Gone when done, failed or wanted by nobody.
+    """
 
     __tablename__ = "pulls"
     __table_args__ = (UniqueConstraint("organization_id", "image_ref", "digest"),)
@@ -98,7 +135,8 @@ class Pull(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     organization_id: Mapped[UUID]
     image_ref: Mapped[str]
-    # Fetch this manifest again, whatever the reference names today. Empty: resolve the reference.
+    # Fetch this manifest again, whatever the reference names today. Empty: resolve the reference. Of a build, its id, so
+    # that builds are told apart.
     digest: Mapped[str] = mapped_column(server_default=text("''"))
     running: Mapped[bool] = mapped_column(server_default=text("false"))
     # When it may be claimed; while it runs, the end of the lease.
@@ -111,6 +149,7 @@ class Pull(Base):
     bytes_done: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     bytes_total: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id"))
 
 
 class PullBlob(Base):
@@ -193,6 +232,7 @@ class Snapshot(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime | None]
+    build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id"))
 
 
 class Registry(Base):
@@ -275,6 +315,28 @@ Index(
     "ix_snapshots_artifact_id",
     Snapshot.artifact_id,
     postgresql_where=text("artifact_id IS NOT NULL"),
+)
+Index("ix_snapshots_build_id", Snapshot.build_id, postgresql_where=text("build_id IS NOT NULL"))
+Index(
+    "uq_builds_building",
+    Build.organization_id,
+    Build.key,
+    unique=True,
+    postgresql_where=text("state = 'building'"),
+)
+Index(
+    "ix_builds_built",
+    Build.organization_id,
+    Build.key,
+    Build.created_at.desc(),
+    postgresql_where=text("state = 'built'"),
+)
+Index("ix_builds_artifact_id", Build.artifact_id, postgresql_where=text("artifact_id IS NOT NULL"))
+Index(
+    "uq_pulls_build_id",
+    Pull.build_id,
+    unique=True,
+    postgresql_where=text("build_id IS NOT NULL"),
 )
 Index("ix_snapshots_removing", Snapshot.updated_at, postgresql_where=text("state = 'removing'"))
 Index(

@@ -11,6 +11,9 @@ from tests.images import Image, image
 from tests.issuer import AUDIENCE, TestIssuer
 from tests.registry import Registry, running_registry
 
+# The tests' own Dockerfiles are trusted, so that building them needs no more than root.
+TRUSTING = {"SNAPSHOTS_BUILD_ISOLATION": "chroot", "SNAPSHOTS_TRUSTED_DOCKERFILES": "true"}
+
 
 # Before xdist looks for groups, however the tests were named on the command line.
 @pytest.hookimpl(tryfirst=True)
@@ -39,7 +42,7 @@ def locked_registry() -> Iterator[Registry]:
 def whole(registry: Registry, locked_registry: Registry) -> Iterator[System]:
     """A system that may speak plain HTTP with the registries and with a port where nobody listens."""
     plain = f"{registry.host},{locked_registry.host},127.0.0.1:9"
-    with running(SNAPSHOTS_INSECURE_REGISTRIES=plain) as system:
+    with running(SNAPSHOTS_INSECURE_REGISTRIES=plain, **TRUSTING) as system:
         yield system
 
 
@@ -59,7 +62,7 @@ def issuing() -> Iterator[Issuing]:
     oidc = {"OIDC_ISSUER_BASE_URL": issuer.url, "OIDC_CLIENT_ID": "ratoon"}
     told = {"SNAPSHOTS_INSECURE_REGISTRIES": "127.0.0.1:9", "OIDC_AUDIENCE": AUDIENCE}
     try:
-        with running(**oidc, **told) as system:
+        with running(**oidc, **told, **TRUSTING) as system:
             yield Issuing(system, issuer)
     finally:
         issuer.close()

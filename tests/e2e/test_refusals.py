@@ -139,7 +139,7 @@ CREATES: list[tuple[Any, str]] = [
     ({"name": "n", "imageName": TAG, "cpu": "1"}, ""),
     ({"name": "n", "imageName": TAG, "buildInfo": {"dockerfileContent": "FROM x"}}, "IMAGE_AND_BUILD"),
     ({"name": "n", "buildInfo": {"dockerfileContent": "FROM x"}, "entrypoint": ["x"]}, "ENTRYPOINT_WITH_BUILD"),
-    ({"name": "n", "buildInfo": {"dockerfileContent": "FROM x"}}, "BUILDER_UNAVAILABLE"),
+    ({"name": "n", "buildInfo": {"dockerfileContent": "FROM x", "contextHashes": ["../x"]}}, "CONTEXT_HASH_INVALID"),
     ({"name": "n", "buildInfo": {}}, ""),
     ({"name": "n", "buildInfo": {"dockerfileContent": 5}}, ""),
     ({"name": "n", "buildInfo": {"dockerfileContent": ""}}, ""),

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands import builds
 from services.snapshots.commands.moves import wake_workers
 from services.snapshots.domain import Blob, Claim, LayerFacts, StoreFull
 
@@ -119,6 +120,7 @@ async def collect(session: AsyncSession, *, limit: int = 100) -> tuple[list[str]
 async def release_pull(session: AsyncSession, pull_id: UUID) -> None:
     """Drop a pull, whose row the caller holds, and its pins; whoever works on it hears of that at once."""
     await session.execute(_UNPIN, {"pull_id": pull_id})
+    await builds.cancel(session, pull_id)
     await session.execute(_DROP_PULL, {"pull_id": pull_id})
     await wake_workers(session)
 

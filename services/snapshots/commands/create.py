@@ -7,12 +7,14 @@ import asyncpg
 
 from chassis.outbox import encode
 from services.snapshots.domain import (
+    DEFAULT_ENTRYPOINT,
     Busy,
     Draft,
     LimitsOutdated,
     NameTaken,
     OrganizationGone,
     QuotaExceeded,
+    Recipe,
     SnapshotCreated,
     State,
 )
@@ -70,6 +72,34 @@ RETURNING made.state, made.ref, made.size_bytes, made.entrypoint,
     (date_part('epoch', made.created_at) * 1000000)::bigint,
     (date_part('epoch', made.last_used_at) * 1000000)::bigint,
     EXISTS (SELECT FROM started)"""
+_HELD_BUILD = """
+, held AS MATERIALIZED (
+    SELECT b.id AS build_id, a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.entrypoint
+    FROM free, builds AS b, artifacts AS a
+    WHERE b.organization_id = $2 AND b.key = $17 AND b.state = 'built' AND a.id = b.artifact_id AND a.stored
+    ORDER BY b.created_at DESC LIMIT 1 FOR KEY SHARE OF a, b)
+, joined AS MATERIALIZED (
+    SELECT p.id, b.id AS build_id FROM free, builds AS b, pulls AS p
+    WHERE b.organization_id = $2 AND b.key = $17 AND b.state = 'building' AND p.build_id = b.id
+    AND NOT EXISTS (SELECT FROM held) FOR KEY SHARE OF p, b)
+, building AS (
+    INSERT INTO builds (id, organization_id, key, ref, dockerfile, context_hashes)
+    SELECT $16, $2, $17, $18, $19, $20 FROM free
+    WHERE NOT EXISTS (SELECT FROM held) AND NOT EXISTS (SELECT FROM joined)
+    ON CONFLICT DO NOTHING RETURNING id)
+, started AS (
+    INSERT INTO pulls (id, organization_id, image_ref, digest, build_id)
+    SELECT $6, $2, $5, id::text, id FROM building RETURNING id)
+, work AS (SELECT id, build_id FROM joined UNION ALL SELECT $6, id FROM building)
+, made AS (
+    """
+_BUILT = f"""{_HELD_BUILD}{_INSERT}, state, pull_id, build_id, artifact_id, ref, size_bytes, last_used_at)
+    {_VALUES.format(entrypoint="CASE WHEN held.id IS NOT NULL THEN coalesce(held.entrypoint, $12::text[]) END")},
+        CASE WHEN held.id IS NULL THEN 'building' ELSE 'active' END, work.id, coalesce(held.build_id, work.build_id),
+        held.id, coalesce(held.ref, ''), held.size_bytes, CASE WHEN held.id IS NOT NULL THEN now() END
+    FROM (SELECT) AS one LEFT JOIN held ON true LEFT JOIN work ON held.id IS NULL
+    WHERE held.id IS NOT NULL OR work.id IS NOT NULL
+    {_RETURNING}, build_id)"""
 CREATE_BY_TAG = _FREE + _PULL.format(unless="") + _BY_TAG + _TOLD.format(payload="$13::jsonb")
 CREATE_BY_DIGEST = (
     _FREE
@@ -78,6 +108,12 @@ CREATE_BY_DIGEST = (
     + _BY_DIGEST
     + _TOLD.format(payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state))")
 )
+CREATE_BUILD = (
+    _FREE
+    + _BUILT
+    + _TOLD.format(payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state))")
+    + ", made.build_id"
+)
 _WHY = """
 SELECT u.closed, u.limits_revision > $4, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
 FROM usage AS u WHERE u.organization_id = $1"""
@@ -85,6 +121,8 @@ _OPEN_ACCOUNT = "INSERT INTO usage (organization_id) VALUES ($1) ON CONFLICT DO 
 
 # Where a row of CREATE_… says that there is new work, not only more who wait for what is done already.
 STARTED = 6
+# And which build it is, where it is one.
+BUILD_ID = 7
 # id, then what CREATE_… returns
 Created: TypeAlias = tuple[UUID, "asyncpg.Record"]
 
@@ -140,7 +178,15 @@ def _bind(organization_id: UUID, draft: Draft, quota: int, revision: int) -> tup
     _, payload, origin = encode(event)
     resources = (r.cpu, r.gpu, r.memory, r.disk)
     values = [id_, organization_id, draft.name, quota, draft.image_ref, uuid4(), *resources]
-    values += [regions, draft.entrypoint, payload, origin, revision]
+    entrypoint = draft.entrypoint if draft.build is None else DEFAULT_ENTRYPOINT
+    values += [regions, entrypoint, payload, origin, revision]
+    if draft.build is not None:
+        return CREATE_BUILD, values + _build(organization_id, draft.build)
     if not draft.digest:
         return CREATE_BY_TAG, values
     return CREATE_BY_DIGEST, [*values, draft.digest]
+
+
+def _build(organization_id: UUID, asked: Recipe) -> list[Any]:
+    key = asked.key(organization_id)
+    return [uuid4(), key, asked.ref, asked.dockerfile, list(asked.context_hashes)]

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands import builds
 from services.snapshots.commands.blobs import release_pull
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import (
@@ -74,7 +75,8 @@ async def deactivate(session: AsyncSession, organization_id: UUID, ref: str) -> 
 async def activate(
     session: AsyncSession, organization_id: UUID, ref: str, limits: Limits, now: float
 ) -> UUID:
-    """Bring it back, and return its id: active if its artifact is stored, else pending with work by that digest.
+    """Bring it back, and return its id: active if its artifact is stored, else pending with work by that digest, or with
+    its build done again.
 
     Refused as ActivateSnapshot says.
     """
@@ -94,6 +96,10 @@ async def activate(
     if artifact is not None and artifact.stored:
         values = {"artifact_id": artifact.id, "ref": artifact.ref}
         values |= {"size_bytes": artifact.size_bytes, "last_used_at": await session.scalar(_NOW)}
+    elif snapshot.build_id is not None:
+        to = State.PENDING
+        values["build_id"], values["pull_id"] = await _build_again(session, snapshot.build_id)
+        await wake_workers(session)
     else:
         to, digest = State.PENDING, "" if artifact is None else artifact.manifest_digest
         values["pull_id"] = await _pull(session, organization_id, snapshot.image_ref, digest)
@@ -116,6 +122,9 @@ async def leave_work(
     await move(session, organization_id, standings, to, pull_id=None, **values)
     for pull_id in (await session.scalars(_UNWANTED, pulls)).all():
         await release_pull(session, pull_id)
+    if pulls["ids"]:
+        # The build may go on for others; who reads its log for one of these is told that it is over for them.
+        await builds.wake_readers(session)
 
 
 async def _own(session: AsyncSession, organization_id: UUID, ref: str) -> Row[Any]:
@@ -133,8 +142,17 @@ async def _artifact(
     """Return the artifact it had, or the one that its image is pinned to, if the organization has that."""
     if snapshot.artifact_id is not None:
         return (await session.execute(_ARTIFACT_BY_ID, {"id": snapshot.artifact_id})).one()
+    if snapshot.build_id is not None:
+        return None
     bound = {"organization_id": organization_id, "digest": pinned(snapshot.image_ref)}
     return (await session.execute(_ARTIFACT_BY_DIGEST, bound)).one_or_none()
+
+
+async def _build_again(session: AsyncSession, build_id: UUID) -> tuple[UUID, UUID]:
+    work = await builds.again(session, build_id)
+    if work is None:
+        raise Busy("the same build is being asked for by somebody else: try again")
+    return work
 
 
 async def _pull(session: AsyncSession, organization_id: UUID, image_ref: str, digest: str) -> UUID:

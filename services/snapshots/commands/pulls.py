@@ -1,4 +1,4 @@
-"""The work that brings an image into the store: claimed, leased, fenced by worker and attempt, ended exactly once."""
+"""The work that brings an image into the store, from a registry or by a build: claimed, leased, fenced by worker and attempt, ended exactly once."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands import builds
 from services.snapshots.commands.blobs import release_pull
 from services.snapshots.commands.moves import Standing, move, standing
 from services.snapshots.domain import Claim, Failure, NewArtifact, State
@@ -16,15 +17,16 @@ from services.snapshots.domain import Claim, Failure, NewArtifact, State
 # A worker that died is found by its lease, which `due_at` holds while a pull runs. No organization takes all workers.
 _CLAIM = text("""
 WITH busy AS (
-    SELECT organization_id FROM pulls WHERE running AND due_at > now()
+    SELECT organization_id FROM pulls WHERE running AND due_at > now() AND (build_id IS NOT NULL) = :builds
     GROUP BY organization_id HAVING count(*) >= :share),
 next AS (
-    SELECT id FROM pulls WHERE due_at <= now() AND organization_id NOT IN (SELECT organization_id FROM busy)
+    SELECT id FROM pulls WHERE due_at <= now() AND (build_id IS NOT NULL) = :builds
+    AND organization_id NOT IN (SELECT organization_id FROM busy)
     ORDER BY due_at FOR UPDATE SKIP LOCKED LIMIT 1)
 UPDATE pulls AS p SET running = true, worker = :worker, attempt = attempt + 1, due_at = now() + :lease,
     deadline_at = coalesce(deadline_at, now() + :patience), phase = 'resolving'
 FROM next WHERE p.id = next.id
-RETURNING p.id, p.organization_id, p.image_ref, p.digest, p.attempt, p.deadline_at
+RETURNING p.id, p.organization_id, p.image_ref, p.digest, p.attempt, p.deadline_at, p.build_id
 """)
 _OWNED = "id = :id AND worker = :worker AND attempt = :attempt AND running"
 _PROGRESS = text(
@@ -70,19 +72,33 @@ class BlobsMissing(Exception):
 
 
 async def claim_pull(
-    session: AsyncSession, worker: str, *, lease: timedelta, patience: timedelta, share: int
+    session: AsyncSession,
+    worker: str,
+    *,
+    lease: timedelta,
+    patience: timedelta,
+    share: int,
+    builds: bool = False,
 ) -> Claim | None:
-    """Take the pull that is due the longest, or None.
+    """Take the pull that is due the longest, or None; if `builds`, of those that a builder does.
 
     `patience` sets the deadline of one that is claimed for the first time; an organization that has `share` pulls
     running waits.
     """
     bound = {"worker": worker, "lease": lease, "patience": patience, "share": share}
+    bound["builds"] = builds
     row = (await session.execute(_CLAIM, bound)).one_or_none()
     if row is None:
         return None
     claim = Claim(
-        row.id, row.organization_id, row.image_ref, row.digest, row.attempt, worker, row.deadline_at
+        row.id,
+        row.organization_id,
+        row.image_ref,
+        row.digest,
+        row.attempt,
+        worker,
+        row.deadline_at,
+        row.build_id,
     )
     await _start_waiting(session, claim)
     return claim
@@ -113,10 +129,11 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
     if not await _hold(session, claim):
         return False
     artifact = await _record(session, claim, made)
-    waiting = await _waiting(session, claim, State.PENDING, State.PULLING)
-    if artifact.entrypoint:
+    waiting = await _waiting(session, claim, State.PENDING, _under_way(claim))
+    entrypoint = artifact.entrypoint or made.entrypoint
+    if entrypoint:
         ids = [s.id for s in waiting]
-        await session.execute(_OWN_ENTRYPOINT, {"ids": ids, "entrypoint": artifact.entrypoint})
+        await session.execute(_OWN_ENTRYPOINT, {"ids": ids, "entrypoint": entrypoint})
     await move(
         session,
         claim.organization_id,
@@ -128,6 +145,8 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
         size_bytes=artifact.size_bytes,
         last_used_at=await session.scalar(text("SELECT clock_timestamp()")),
     )
+    if claim.build_id is not None:
+        await builds.end(session, claim.build_id, "built", artifact.id)
     await release_pull(session, claim.pull_id)
     return True
 
@@ -141,17 +160,26 @@ async def fail_pull(
     """
     if not await _hold(session, claim):
         return False
-    waiting = await _waiting(session, claim, State.PENDING, State.PULLING)
+    if claim.build_id is not None:
+        await _start_waiting(session, claim)
+        await builds.say_last(session, claim.build_id, f"\n[{failure.code}: {failure.reason}]\n")
+        await builds.end(session, claim.build_id, "failed")
+    waiting = await _waiting(session, claim, State.PENDING, _under_way(claim))
     said = {f"error_{field}": words for field, words in asdict(failure).items()}
     said_and_known = {**said, "size_bytes": size_bytes}
-    await move(session, claim.organization_id, waiting, State.ERROR, pull_id=None, **said_and_known)
+    to = State.ERROR if claim.build_id is None else State.BUILD_FAILED
+    await move(session, claim.organization_id, waiting, to, pull_id=None, **said_and_known)
     await release_pull(session, claim.pull_id)
     return True
 
 
 async def _start_waiting(session: AsyncSession, claim: Claim) -> None:
     pending = await _waiting(session, claim, State.PENDING)
-    await move(session, claim.organization_id, pending, State.PULLING)
+    await move(session, claim.organization_id, pending, _under_way(claim))
+
+
+def _under_way(claim: Claim) -> State:
+    return State.PULLING if claim.build_id is None else State.BUILDING
 
 
 async def _waiting(session: AsyncSession, claim: Claim, *states: State) -> list[Standing]:

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands import builds
 from services.snapshots.commands.blobs import release_artifacts
 from services.snapshots.commands.moves import announce_all
 from services.snapshots.domain import SnapshotRemoved
@@ -12,7 +13,7 @@ _CLAIM = text("""
 WITH first AS (
     SELECT organization_id FROM snapshots WHERE state = 'removing'
     ORDER BY updated_at FOR UPDATE SKIP LOCKED LIMIT 1)
-SELECT s.id, s.organization_id, s.name, s.general, s.artifact_id, s.region_ids
+SELECT s.id, s.organization_id, s.name, s.general, s.artifact_id, s.region_ids, s.build_id
 FROM snapshots AS s JOIN first USING (organization_id)
 WHERE s.state = 'removing' ORDER BY s.updated_at LIMIT :limit FOR UPDATE OF s SKIP LOCKED
 """)
@@ -38,6 +39,7 @@ async def erase(session: AsyncSession, *, limit: int = 100) -> int:
     await session.execute(_ERASE, {"ids": [row.id for row in rows]})
     unused = (await session.scalars(_UNUSED, {"ids": artifacts})).all()
     await release_artifacts(session, unused)
+    await builds.forget(session, sorted({row.build_id for row in rows if row.build_id is not None}))
     organization_id, own = rows[0].organization_id, sum(not row.general for row in rows)
     await session.execute(_FEWER, {"n": own, "organization_id": organization_id})
     removed = [SnapshotRemoved(str(row.id), row.name, row.region_ids) for row in rows]

@@ -1,5 +1,6 @@
 """What a snapshot is and may become. Pure: no I/O, no clock, no framework."""
 
+from services.snapshots.domain.build import DEFAULT_ENTRYPOINT, Build, Recipe, recipe
 from services.snapshots.domain.draft import (
     NAME_LENGTH,
     Draft,
@@ -25,7 +26,9 @@ from services.snapshots.domain.refusals import (
     BuilderUnavailable,
     BuildNotFound,
     Busy,
+    ContextHashInvalid,
     DefaultRegionMissing,
+    DockerfileInvalid,
     EntrypointInvalid,
     EntrypointWithBuild,
     IdRequired,
@@ -60,20 +63,25 @@ from services.snapshots.domain.work import (
     Claim,
     Failure,
     NewArtifact,
+    Setback,
     StoreFull,
 )
 
 __all__ = [
     "CONSUMING",
     "DEACTIVATABLE",
+    "DEFAULT_ENTRYPOINT",
     "MOVES",
     "NAME_LENGTH",
     "Blob",
+    "Build",
     "BuildNotFound",
     "BuilderUnavailable",
     "Busy",
     "Claim",
+    "ContextHashInvalid",
     "DefaultRegionMissing",
+    "DockerfileInvalid",
     "Draft",
     "EntrypointInvalid",
     "EntrypointWithBuild",
@@ -94,12 +102,14 @@ __all__ = [
     "OrganizationSuspended",
     "PageInvalid",
     "QuotaExceeded",
+    "Recipe",
     "Region",
     "RegionForbidden",
     "RegionNotFound",
     "Resources",
     "ResourcesExceedLimit",
     "ResourcesInvalid",
+    "Setback",
     "SnapshotCreated",
     "SnapshotGeneral",
     "SnapshotNotFound",
@@ -114,4 +124,5 @@ __all__ = [
     "check_resources",
     "entrypoint_from",
     "pinned",
+    "recipe",
 ]

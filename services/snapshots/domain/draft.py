@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.snapshots.domain.build import Recipe
 from services.snapshots.domain.refusals import (
     EntrypointInvalid,
     ImageRefInvalid,
@@ -42,6 +43,8 @@ class Draft:
     entrypoint: list[str] | None
     resources: Resources
     region_id: str
+    # Instead of an image.
+    build: Recipe | None = None
 
 
 def check_name(name: str) -> None:

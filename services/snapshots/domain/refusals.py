@@ -67,6 +67,14 @@ class EntrypointWithBuild(Refusal):
     kind, reason = Kind.INVALID_ARGUMENT, "ENTRYPOINT_WITH_BUILD"
 
 
+class ContextHashInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "CONTEXT_HASH_INVALID"
+
+
+class DockerfileInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "DOCKERFILE_INVALID"
+
+
 class BuilderUnavailable(Refusal):
     kind, reason = Kind.FAILED_PRECONDITION, "BUILDER_UNAVAILABLE"
 

@@ -5,6 +5,26 @@ from datetime import datetime
 from uuid import UUID
 
 
+class Setback(Exception):
+    """Work that ended without an image: a stable word, the cause and what to do about it, both for people.
+
+    `transient`: the same may succeed later, at the earliest after `retry_after` seconds.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        remedy: str,
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code, self.reason, self.remedy = code, reason, remedy
+        self.transient, self.retry_after = transient, retry_after
+
+
 class StoreFull(Exception):
     """The store has no room for what was to be reserved."""
 
@@ -28,7 +48,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A pull in the hands of one worker, for as long as nobody else claims it."""
+    """A pull, or a build, in the hands of one worker, for as long as nobody else claims it."""
 
     pull_id: UUID
     organization_id: UUID
@@ -38,6 +58,8 @@ class Claim:
     attempt: int
     worker: str
     deadline_at: datetime
+    # What is to be built. None: the image comes from a registry.
+    build_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

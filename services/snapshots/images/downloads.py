@@ -3,17 +3,24 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from typing import Protocol
 
 from services.snapshots.images.attempts import Attempts, Retries
 from services.snapshots.images.checks import Checks
 from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.manifests import Descriptor
 from services.snapshots.images.progress import Meter
-from services.snapshots.images.registry import Repository
 from services.snapshots.store.port import BlobTruncated, ContentMismatch, Intake, StoreFull
 
 # So much between two failures counts as getting on.
 _PROGRESS = 1 << 20
+
+
+class Blobs(Protocol):
+    """Where the blobs come from."""
+
+    def blob(self, descriptor: Descriptor, offset: int) -> AsyncGenerator[bytes, None]:
+        """A blob's bytes from `offset` on."""
 
 
 class Downloads:
@@ -21,7 +28,7 @@ class Downloads:
 
     def __init__(
         self,
-        repository: Repository,
+        repository: Blobs,
         store: Intake,
         meter: Meter,
         checks: Checks,

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from services.snapshots.domain import Setback
+
 
 class Code(StrEnum):
     """The words `Failure.code` may say about a pull."""
@@ -53,8 +55,10 @@ _TRANSIENT = {
 }
 
 
-class PullFailed(Exception):
+class PullFailed(Setback):
     """A pull ended without an image. `transient`: the same pull may succeed later."""
+
+    code: Code
 
     def __init__(
         self,
@@ -65,9 +69,10 @@ class PullFailed(Exception):
         transient: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(f"{code}: {reason}")
-        self.code = code
-        self.reason = reason
-        self.remedy = remedy or REMEDIES[code]
-        self.transient = code in _TRANSIENT if transient is None else transient
-        self.retry_after = retry_after
+        super().__init__(
+            code,
+            reason,
+            remedy or REMEDIES[code],
+            transient=code in _TRANSIENT if transient is None else transient,
+            retry_after=retry_after,
+        )

@@ -8,6 +8,8 @@ from enum import StrEnum
 class Phase(StrEnum):
     RESOLVING = "resolving"
     DOWNLOADING = "downloading"
+    BUILDING = "building"
+    STORING = "storing"
     VERIFYING = "verifying"
 
 

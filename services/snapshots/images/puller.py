@@ -1,54 +1,19 @@
-"""Fetches an image: resolves it, asks whether it may come, brings it in, verifies it."""
+"""Fetches an image from its registry: resolves it, asks whether it may come, brings it in, verifies it."""
 
-from collections.abc import Awaitable, Callable, Set
-from dataclasses import dataclass
-
-from services.snapshots.images import config, documents, manifests, reference
-from services.snapshots.images.attempts import Retries, persistent
+from services.snapshots.images import reference
+from services.snapshots.images.attempts import Retries
 from services.snapshots.images.auth import Credentials, CredentialsFor
-from services.snapshots.images.checks import Checks
-from services.snapshots.images.config import ImageConfig
-from services.snapshots.images.downloads import Downloads
 from services.snapshots.images.failures import Code, PullFailed
 from services.snapshots.images.http import Http
-from services.snapshots.images.layers import Forgetful, KnownLayers
-from services.snapshots.images.manifests import Descriptor, Fetched, Manifest
-from services.snapshots.images.progress import Meter, Phase, Progress, Report
+from services.snapshots.images.layers import KnownLayers
+from services.snapshots.images.progress import Phase, Progress, Report
 from services.snapshots.images.reference import ImageReference, InvalidReference
 from services.snapshots.images.registry import Repository
-from services.snapshots.store.port import Intake, StoreFull
+from services.snapshots.images.transfer import ImagePlan, Plan, PulledImage, Transfer
+from services.snapshots.store.port import Intake
 
+__all__ = ["ImagePlan", "PulledImage", "Puller"]
 _CONCURRENCY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ImagePlan:
-    """What a pull is about to bring in. `total_bytes` are config and layers, compressed."""
-
-    name: str
-    ref: str
-    manifest: Fetched
-    config: Descriptor
-    layers: tuple[Descriptor, ...]
-    total_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class PulledImage:
-    """An image that is whole and verified in the store. `ref` names exactly it."""
-
-    ref: str
-    manifest_digest: str
-    manifest_type: str
-    config_digest: str
-    layer_digests: tuple[str, ...]
-    size_bytes: int
-    config: ImageConfig
-
-
-# Called before any layer comes. Answers the digests that are in the store and that the caller may
-# use; raises PullFailed to end the pull.
-Plan = Callable[[ImagePlan], Awaitable[Set[str]]]
 
 
 def anonymous(_host: str) -> Credentials | None:
@@ -67,9 +32,8 @@ class Puller:
         layers: KnownLayers | None = None,
         concurrency: int = _CONCURRENCY,
     ) -> None:
-        self._http, self._store = http, store
-        self._layers = layers or Forgetful()
-        self._retries, self._concurrency = retries or Retries(), concurrency
+        self._http = http
+        self._transfer = Transfer(store, retries=retries, layers=layers, concurrency=concurrency)
 
     async def pull(
         self,
@@ -87,88 +51,7 @@ class Puller:
         report(Progress(Phase.RESOLVING))
         wanted = _parsed(image)
         repository = Repository(self._http, wanted, credentials(wanted.host))
-        fetched = await self._resolve(repository, wanted.version)
-        manifest = manifests.read(fetched)
-        config_data = await persistent(self._retries, lambda: repository.config(manifest.config))
-        document = documents.loads(config_data, "config")
-        settings = config.read(document, layer_count=len(manifest.order))
-        planned = _planned(wanted, fetched, manifest)
-        held = await plan(planned)
-        checks = Checks(self._store, self._layers, packed_bytes=planned.total_bytes)
-        await checks.recall(manifest.order)
-        await self._put(planned.config.digest, config_data)
-        await self._download(repository, planned, held, checks, owner=owner, report=report)
-        checks.compare(manifest.order, config.diff_ids(document))
-        await self._seal(planned, report)
-        return PulledImage(
-            ref=planned.ref,
-            manifest_digest=fetched.digest,
-            manifest_type=fetched.media_type,
-            config_digest=manifest.config.digest,
-            layer_digests=tuple(layer.digest for layer in manifest.layers),
-            size_bytes=manifest.total_bytes,
-            config=settings,
-        )
-
-    async def _resolve(self, repository: Repository, version: str) -> Fetched:
-        """The manifest of the image for our platform."""
-        fetched = await persistent(self._retries, lambda: repository.manifest(version))
-        if not fetched.is_index:
-            return fetched
-        entry = manifests.chosen(fetched)
-        inner = await persistent(self._retries, lambda: repository.manifest(entry.digest))
-        if inner.is_index:
-            raise PullFailed(
-                Code.IMAGE_INVALID, "the index holds another index where an image should be"
-            )
-        if len(inner.data) != entry.size:
-            raise PullFailed(
-                Code.DIGEST_MISMATCH,
-                f"the manifest has {len(inner.data)} bytes, its index says {entry.size}",
-            )
-        return inner
-
-    async def _download(
-        self,
-        repository: Repository,
-        planned: ImagePlan,
-        held: Set[str],
-        checks: Checks,
-        *,
-        owner: str,
-        report: Report,
-    ) -> None:
-        missing = [
-            layer
-            for layer in planned.layers
-            # What should be here and is not, or is damaged visibly, comes again.
-            if layer.digest not in held or await self._store.has(layer.digest) != layer.size
-        ]
-        meter = Meter(
-            report, planned.total_bytes, planned.total_bytes - sum(layer.size for layer in missing)
-        )
-        downloads = Downloads(
-            repository, self._store, meter, checks, owner=owner, retries=self._retries
-        )
-        await downloads.fetch(missing, concurrency=self._concurrency)
-        for layer in planned.layers:
-            # What did not have to come may be here from before it was asked what is in it.
-            await checks.check(layer.digest)
-
-    async def _seal(self, planned: ImagePlan, report: Report) -> None:
-        """Write the manifest, last of all, once everything it names is there."""
-        report(Progress(Phase.VERIFYING, planned.total_bytes, planned.total_bytes))
-        for part in (planned.config, *planned.layers):
-            if await self._store.has(part.digest) != part.size:
-                reason = f"{part.digest} left the store while the image came"
-                raise PullFailed(Code.DIGEST_MISMATCH, reason, transient=True)
-        await self._put(planned.manifest.digest, planned.manifest.data)
-
-    async def _put(self, digest: str, data: bytes) -> None:
-        try:
-            await self._store.put_bytes(digest, data)
-        except StoreFull as error:
-            raise PullFailed(Code.STORE_FULL, str(error)) from error
+        return await self._transfer.bring(repository, wanted, owner=owner, plan=plan, report=report)
 
 
 def _parsed(image: str) -> ImageReference:
@@ -178,14 +61,3 @@ def _parsed(image: str) -> ImageReference:
         reason = f"the image's name cannot be read: {error}"
         remedy = "Write it as [host/]repository:tag or [host/]repository@sha256:…, in lower case."
         raise PullFailed(Code.IMAGE_INVALID, reason, remedy=remedy) from error
-
-
-def _planned(wanted: ImageReference, fetched: Fetched, manifest: Manifest) -> ImagePlan:
-    return ImagePlan(
-        name=wanted.name,
-        ref=wanted.at(fetched.digest),
-        manifest=fetched,
-        config=manifest.config,
-        layers=manifest.layers,
-        total_bytes=manifest.total_bytes,
-    )

@@ -24,9 +24,9 @@ _BY_NAME = _GET.format(" UNION ALL ".join((_OWN_NAME, _GENERAL_NAME)))
 _BY_ANY = _GET.format(" UNION ALL ".join((_OWN_NAME, _OWN_ID, _GENERAL_NAME, _GENERAL_ID)))
 _BY_ID = text(_GET.format("SELECT * FROM snapshots WHERE id = :id"))
 # Where phase, bytes done, bytes in all and attempt of its work begin.
-PROGRESS = 22
+PROGRESS = 23
 _STANDING = text(
-    "SELECT id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids, cpu, memory, disk"
+    "SELECT id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids, cpu, memory, disk, build_id"
     " FROM snapshots WHERE organization_id = :organization_id AND (id = :id OR name = :name)"
 )
 

@@ -19,23 +19,25 @@ from services.snapshots.convert import (
     created_to_proto,
     draft_from_proto,
     fill,
+    fill_build,
     page_from_proto,
     wants_build,
 )
 from services.snapshots.domain import (
     BuilderUnavailable,
-    BuildNotFound,
     Draft,
     Limits,
     OrganizationGone,
 )
 from services.snapshots.peers import Organizations
 from services.snapshots.queries import one, usage
+from services.snapshots.queries.builds import builds_of
 from services.snapshots.queries.one import uuid_from
 from services.snapshots.queries.page import Pages, is_costly
 from services.snapshots.queries.progress import progress_of
-from services.snapshots.queries.rows import GENERAL, ORGANIZATION_ID, PULL_ID, Row
+from services.snapshots.queries.rows import BUILD_ID, GENERAL, ORGANIZATION_ID, PULL_ID, Row
 from services.snapshots.servicer.attempts import change, under_limits
+from services.snapshots.servicer.logs import Logs
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.turns import Turns
@@ -46,7 +48,10 @@ _PAGES_AT_ONCE, _COSTLY_AT_ONCE = 4, 1
 
 
 class SnapshotServicer(SnapshotServiceServicer):
-    """Serves the snapshots of all organizations; the door has checked who calls and for which."""
+    """Serves the snapshots of all organizations; the door has checked who calls and for which.
+
+    `no_builder`: why nothing is built here; empty: something is.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,8 @@ class SnapshotServicer(SnapshotServiceServicer):
         organizations: Organizations,
         reviews: Reviews,
         notifier: Notifier,
+        logs: Logs,
+        no_builder: str,
     ) -> None:
         self._sessions = database.sessions
         self._pool = database.pool
@@ -62,6 +69,7 @@ class SnapshotServicer(SnapshotServiceServicer):
         self._organizations = organizations
         self._reviews = reviews
         self._notifier = notifier
+        self._logs, self._no_builder = logs, no_builder
         self._usual, self._costly = Turns(_PAGES_AT_ONCE), Turns(_COSTLY_AT_ONCE)
 
     async def CreateSnapshot(
@@ -69,8 +77,10 @@ class SnapshotServicer(SnapshotServiceServicer):
     ) -> pb.CreateSnapshotResponse:
         async def create_under(limits: Limits) -> tuple[pb.CreateSnapshotResponse, bool]:
             draft = draft_from_proto(request, limits, time.time())
-            if wants_build(request):
-                raise BuilderUnavailable("this installation builds no Dockerfiles")
+            if wants_build(request) and self._no_builder:
+                raise BuilderUnavailable(
+                    f"this installation builds no Dockerfiles: {self._no_builder}"
+                )
             if request.request_id:
                 return await self._create_once(request, draft, limits)
             async with self._pool.acquire() as connection:
@@ -104,10 +114,14 @@ class SnapshotServicer(SnapshotServiceServicer):
             rows, total = await self._pages.read(UUID(request.organization_id), wanted)
         progress = await progress_of(self._pool, {r[PULL_ID] for r in rows if r[PULL_ID]})
         limits = await self._limits_for(request.organization_id, rows)
+        builds = await builds_of(self._pool, _builds(request.organization_id, rows))
         answer = pb.ListSnapshotsResponse(total_size=total)
         add = answer.snapshots.add
         for row in rows:
-            fill(add(), row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+            snapshot = add()
+            fill(snapshot, row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+            if (build := builds.get(row[BUILD_ID])) is not None:
+                fill_build(snapshot, build)
         return answer
 
     async def GetSnapshot(
@@ -115,7 +129,8 @@ class SnapshotServicer(SnapshotServiceServicer):
     ) -> pb.GetSnapshotResponse:
         row = await one.get(self._pool, UUID(request.organization_id), request.ref.text)
         limits = await self._limits_for(request.organization_id, (row,))
-        return pb.GetSnapshotResponse(snapshot=_whole(row, limits))
+        snapshot = await self._whole(request.organization_id, row, limits)
+        return pb.GetSnapshotResponse(snapshot=snapshot)
 
     async def DeleteSnapshot(
         self, request: pb.DeleteSnapshotRequest, context: Context
@@ -139,7 +154,8 @@ class SnapshotServicer(SnapshotServiceServicer):
             return await change(self._sessions, activate)
 
         row = await under_limits(self._organizations, request.organization_id, activate_under)
-        return pb.ActivateSnapshotResponse(snapshot=_whole(row, None))
+        snapshot = await self._whole(request.organization_id, row, None)
+        return pb.ActivateSnapshotResponse(snapshot=snapshot)
 
     async def DeactivateSnapshot(
         self, request: pb.DeactivateSnapshotRequest, context: Context
@@ -153,9 +169,14 @@ class SnapshotServicer(SnapshotServiceServicer):
     async def StreamBuildLog(
         self, request: pb.StreamBuildLogRequest, context: Context
     ) -> AsyncIterator[pb.StreamBuildLogResponse]:
-        row = await one.get(self._pool, UUID(request.organization_id), request.ref.text)
-        raise BuildNotFound("the snapshot was not built from a Dockerfile", snapshot=row[0])
-        yield
+        log = self._logs.read(
+            UUID(request.organization_id),
+            request.ref.text,
+            offset=max(0, request.offset),
+            follow=request.follow,
+        )
+        async for piece in log:
+            yield pb.StreamBuildLogResponse(data=piece)
 
     async def _create_once(
         self, request: pb.CreateSnapshotRequest, draft: Draft, limits: Limits
@@ -173,6 +194,17 @@ class SnapshotServicer(SnapshotServiceServicer):
             kept = answer.SerializeToString()
             await idempotency.record(session, scope, request.request_id, sent, kept)
         return answer, work
+
+    async def _whole(
+        self, organization_id: str, row: Row, limits: Limits | None
+    ) -> snapshot_pb2.Snapshot:
+        """Return the message of one row that was read with its work."""
+        snapshot = snapshot_pb2.Snapshot()
+        progress = tuple(row[one.PROGRESS :]) if row[one.PROGRESS] else None
+        fill(snapshot, row, progress, limits)
+        for build in (await builds_of(self._pool, _builds(organization_id, (row,)))).values():
+            fill_build(snapshot, build)
+        return snapshot
 
     async def _limits_for(self, organization_id: str, rows: Any) -> Limits | None:
         """Return the limits by which regions are hidden, if there is anything of somebody else."""
@@ -194,12 +226,13 @@ async def _create(
         connection, organization_id, draft, quota=quota, revision=revision
     )
     answer = created_to_proto(id_, request.organization_id, draft, made)
+    if draft.build is not None:
+        for build in (await builds_of(connection, (made[create.BUILD_ID],))).values():
+            fill_build(answer.snapshot, build)
     return answer, made[create.STARTED]
 
 
-def _whole(row: Row, limits: Limits | None) -> snapshot_pb2.Snapshot:
-    """Return the message of one row that was read with its work."""
-    snapshot = snapshot_pb2.Snapshot()
-    progress = tuple(row[one.PROGRESS :]) if row[one.PROGRESS] else None
-    fill(snapshot, row, progress, limits)
-    return snapshot
+def _builds(organization_id: str, rows: Any) -> set[UUID]:
+    """Return which builds to tell of: a Dockerfile is for its organization alone, also that of a general snapshot."""
+    own = (row for row in rows if row[ORGANIZATION_ID] == organization_id)
+    return {row[BUILD_ID] for row in own if row[BUILD_ID] is not None}

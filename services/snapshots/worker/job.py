@@ -1,17 +1,17 @@
-"""One attempt at one pull, from its claim to its end."""
+"""One attempt at one piece of work, a pull or a build, from its claim to its end."""
 
 import asyncio
 import logging
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from services.snapshots.commands import pulls
 from services.snapshots.commands.moves import wake_workers
-from services.snapshots.domain import Claim, Failure, NewArtifact
-from services.snapshots.images.failures import PullFailed
-from services.snapshots.worker.arrival import Arrival
+from services.snapshots.domain import Claim, Failure, NewArtifact, Setback
+from services.snapshots.images.progress import Report
 from services.snapshots.worker.lease import Lease, LeaseLost
-from services.snapshots.worker.measures import PULL_SECONDS, PULLS
+from services.snapshots.worker.measures import Measures
 from services.snapshots.worker.outages import brief, is_outage, steadily
 from services.snapshots.worker.tools import Tools
 
@@ -23,13 +23,27 @@ class DeadlinePassed(Exception):
     """The pull took longer than any may."""
 
 
+class Making(Protocol):
+    """How the image of a claim is made."""
+
+    @property
+    def size(self) -> int | None:
+        """Its size, as soon as that is known."""
+
+    async def bring(self, report: Report) -> NewArtifact:
+        """Return what is whole in the store then. Raises Setback, or LeaseLost."""
+
+    def late(self, seconds: float) -> Failure:
+        """Say that it took too long."""
+
+
 class Job:
     """Ends in exactly one of: the artifact recorded, the failure recorded, put back for later, or nothing at all."""
 
-    def __init__(self, tools: Tools, claim: Claim) -> None:
+    def __init__(self, tools: Tools, claim: Claim, making: Making, measures: Measures) -> None:
         self._tools, self._claim = tools, claim
         self._lease = Lease(tools.sessions, claim, tools.policy.lease)
-        self._arrival = Arrival(tools, claim)
+        self._making, self._measures = making, measures
 
     def check(self) -> None:
         self._lease.check()
@@ -44,12 +58,12 @@ class Job:
             raise
         except Exception:
             # Not even the failure could be recorded: it is claimed again when the lease ends, until the deadline does.
-            log.exception("a pull is abandoned", extra={"pullId": self._claim.pull_id})
+            log.exception("work is abandoned", extra={"pullId": self._claim.pull_id})
             code = _INTERNAL.code
-        PULLS.labels(code).inc()
-        PULL_SECONDS.observe(time.monotonic() - begun)
+        self._measures.ended.labels(code).inc()
+        self._measures.seconds.observe(time.monotonic() - begun)
         log.info(
-            "pull ended: %s",
+            "work ended: %s",
             code,
             extra={"pullId": self._claim.pull_id, "attempt": self._claim.attempt},
         )
@@ -74,19 +88,19 @@ class Job:
         except LeaseLost:
             return "CANCELLED"
         except DeadlinePassed:
-            return await self._fail(_late(self._tools.policy.deadline))
-        except PullFailed as failure:
+            return await self._fail(self._making.late(self._tools.policy.deadline))
+        except Setback as failure:
             return await self._failed(failure)
         except Exception:
             # One pull that meets a fault of ours must not take all the others along, again and again.
-            log.exception("a pull met an unexpected error", extra={"pullId": self._claim.pull_id})
+            log.exception("work met an unexpected error", extra={"pullId": self._claim.pull_id})
             if await self._retry(None):
                 return "RETRIED"
             return await self._fail(_INTERNAL)
 
     async def _while_held(self) -> NewArtifact:
         """Do the work, but no longer than the claim is ours and the deadline is ahead."""
-        work = asyncio.ensure_future(self._arrival.bring(self._lease.report))
+        work = asyncio.ensure_future(self._making.bring(self._lease.report))
         keeper = asyncio.ensure_future(self._lease.keep())
         left = (self._claim.deadline_at - datetime.now(UTC)).total_seconds()
         try:
@@ -111,9 +125,9 @@ class Job:
 
         return "OK" if await steadily(finish) else "CANCELLED"
 
-    async def _failed(self, failure: PullFailed) -> str:
+    async def _failed(self, failure: Setback) -> str:
         if failure.transient and await self._retry(failure.retry_after):
-            log.info("pull will be tried again: %s", failure, extra={"pullId": self._claim.pull_id})
+            log.info("work will be tried again: %s", failure, extra={"pullId": self._claim.pull_id})
             return "RETRIED"
         tries = self._claim.attempt
         reason = failure.reason + (f" (tried {tries} times)" if tries > 1 else "")
@@ -133,7 +147,7 @@ class Job:
     async def _fail(self, failure: Failure) -> str:
         async def fail() -> bool:
             async with self._tools.sessions.begin() as session:
-                size = self._arrival.size
+                size = self._making.size
                 return await pulls.fail_pull(session, self._claim, failure, size_bytes=size)
 
         return failure.code if await steadily(fail) else "CANCELLED"
@@ -144,11 +158,3 @@ _INTERNAL = Failure(
     "something went wrong here, not with the image; the log of the worker says what",
     "Try again; if it fails again, ask who runs this installation.",
 )
-
-
-def _late(seconds: float) -> Failure:
-    return Failure(
-        "DEADLINE_EXCEEDED",
-        f"the image was not here {seconds:.0f} seconds after the work on it began",
-        "Try again; if that does not help, check how fast the registry is or use a smaller image.",
-    )

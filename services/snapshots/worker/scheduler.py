@@ -1,4 +1,4 @@
-"""Finds work that is due and has it done, as many pulls at once as there are places."""
+"""Finds work that is due and has it done, as much at once as there are places."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from services.snapshots.commands.pulls import claim_pull
 from services.snapshots.domain import Claim
 from services.snapshots.queries import work
 from services.snapshots.worker.job import Job
-from services.snapshots.worker.measures import DUE, OLDEST
+from services.snapshots.worker.measures import Measures
 from services.snapshots.worker.outages import brief, is_outage
 from services.snapshots.worker.policy import SAFETY_POLL_SECONDS, Policy
 from services.snapshots.worker.waiting import wait
@@ -37,11 +37,15 @@ class Scheduler:
         name: str,
         places: int,
         policy: Policy,
+        measures: Measures,
+        builds: bool = False,
     ) -> None:
+        """`builds`: it looks for what is to be built instead of pulled, and builds for each organization one at a time."""
         self._sessions, self._wakeups, self._job = sessions, wakeups, job
         self._name, self._places, self._policy = name, places, policy
+        self._measures, self._builds = measures, builds
         # So that one organization's flood leaves a place to the others.
-        self._share = max(1, places - 1)
+        self._share = 1 if builds else max(1, places - 1)
         self._running: set[Job] = set()
 
     async def run(self) -> None:
@@ -95,6 +99,7 @@ class Scheduler:
                 lease=timedelta(seconds=self._policy.lease),
                 patience=timedelta(seconds=self._policy.deadline),
                 share=self._share,
+                builds=self._builds,
             )
 
     async def _do(self, job: Job, woken: asyncio.Event) -> None:
@@ -106,10 +111,10 @@ class Scheduler:
 
     async def _pause(self) -> float:
         async with self._sessions.begin() as session:
-            backlog = await work.backlog(session)
-            due = await work.seconds_until_due(session, share=self._share)
-        DUE.set(backlog.due)
-        OLDEST.set(backlog.oldest)
+            backlog = await work.backlog(session, builds=self._builds)
+            due = await work.seconds_until_due(session, share=self._share, builds=self._builds)
+        self._measures.due.set(backlog.due)
+        self._measures.oldest.set(backlog.oldest)
         full = len(self._running) >= self._places
         if due is None or full:
             return SAFETY_POLL_SECONDS

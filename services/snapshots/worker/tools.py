@@ -6,7 +6,6 @@ from uuid import UUID
 
 from chassis.db import Sessions
 from services.snapshots.domain.credentials import Credentials
-from services.snapshots.images.http import Http
 from services.snapshots.store.port import Store
 from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.policy import Policy
@@ -21,7 +20,6 @@ class Tools:
     """Handed to every job; none of it belongs to one."""
 
     sessions: Sessions
-    http: Http
     store: Store
     room: Room
     garbage: Garbage

@@ -9,8 +9,10 @@ from services.snapshots.commands.moves import WORK
 from services.snapshots.domain.credentials import Anonymous, Credentials
 from services.snapshots.images.http import Http
 from services.snapshots.store.port import Store
+from services.snapshots.worker.arrival import Arrival
 from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.job import Job
+from services.snapshots.worker.measures import PULLING
 from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.room import Room
 from services.snapshots.worker.scheduler import Scheduler
@@ -40,15 +42,17 @@ class Worker:
         self._wakeups = wakeups
         garbage = Garbage(sessions, store)
         room = Room(store, store_limit)
-        known = credentials or Anonymous()
-        tools = Tools(sessions, http, store, room, garbage, largest_image, policy, known)
+        tools = Tools(
+            sessions, store, room, garbage, largest_image, policy, credentials or Anonymous()
+        )
         self._scheduler = Scheduler(
             sessions,
             wakeups,
-            lambda claim: Job(tools, claim),
+            lambda claim: Job(tools, claim, Arrival(tools, http, claim), PULLING),
             name=uuid4().hex,
             places=places,
             policy=policy,
+            measures=PULLING,
         )
         self._upkeep = Upkeep(sessions, wakeups, garbage)
 

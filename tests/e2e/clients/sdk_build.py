@@ -1,14 +1,36 @@
-"""Run by the environment of PyPI daytona: a snapshot built from local files, unmodified. Prints what it saw as JSON."""
+"""Run by the environment of PyPI daytona: a build by the synchronous client, unmodified. Prints what it saw as JSON."""
 
 import json
 import os
 
 from daytona import CreateSnapshotParams, Daytona, DaytonaConfig, Image
+from daytona.common.errors import DaytonaError
 
+base = os.environ["IMAGE"]
 daytona = Daytona(DaytonaConfig(api_key=os.environ["KEY"], api_url=os.environ["URL"]))
-image = Image.base(os.environ["IMAGE"]).add_local_dir(os.environ["FOLDER"], "/app")
 logs: list[str] = []
+image = Image.base(base).run_commands("echo hello from the build", "echo and goodbye")
 made = daytona.snapshot.create(
-    CreateSnapshotParams(name=os.environ["NAME"], image=image), on_logs=logs.append, timeout=300
+    CreateSnapshotParams(name="sdk/built", image=image), on_logs=logs.append, timeout=120
 )
-print(json.dumps({"state": made.state, "size": made.size, "logs": logs}))
+failing: list[str] = []
+failed = ""
+try:
+    daytona.snapshot.create(
+        CreateSnapshotParams(name="sdk/broken", image=Image.base(base).run_commands("exit 7")),
+        on_logs=failing.append,
+        timeout=120,
+    )
+except DaytonaError as error:
+    failed = str(error)
+print(
+    json.dumps(
+        {
+            "state": made.state,
+            "entrypoint": made.entrypoint,
+            "log": "\n".join(logs),
+            "failed": failed,
+            "failing": "\n".join(failing),
+        }
+    )
+)

@@ -50,7 +50,7 @@ async def test_progress_runs_from_nothing_to_everything(registry: Registry, benc
 
     phases = [report.phase for report in bench.reports]
     assert phases == sorted(phases, key=list(Phase).index)
-    assert set(phases) == set(Phase)
+    assert set(phases) == set(Phase) - {Phase.BUILDING, Phase.STORING}
     downloading = [report for report in bench.reports if report.phase is Phase.DOWNLOADING]
     assert [report.bytes_done for report in downloading] == sorted(
         report.bytes_done for report in downloading

@@ -27,6 +27,7 @@ from services.snapshots.domain import (
     Resources,
     State,
     pinned,
+    recipe,
 )
 from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images.http import Http, Timeouts
@@ -138,8 +139,10 @@ class House:
             "SELECT s.*, a.stored, a.manifest_digest FROM snapshots AS s LEFT JOIN artifacts AS a ON a.id = s.artifact_id"
         ):
             state = State(row.state)
-            assert (row.pull_id is not None) == (state in (State.PENDING, State.PULLING)), row
-            assert (row.error_code != "") == (state == State.ERROR), row
+            assert (row.pull_id is not None) == (
+                state in (State.PENDING, State.PULLING, State.BUILDING)
+            ), row
+            assert (row.error_code != "") == (state in (State.ERROR, State.BUILD_FAILED)), row
             if state == State.ACTIVE:
                 assert row.stored, row
                 assert row.size_bytes is not None, row
@@ -187,6 +190,22 @@ class Organization:
             made, _ = await create(connection, self.id, draft, quota=100, revision=0)
             await connection.execute("SELECT pg_notify('outbox', ''), pg_notify('work', '')")
         return made
+
+    async def build(self, dockerfile: str, *hashes: str) -> UUID:
+        """Ask for a snapshot of a Dockerfile, as the server does."""
+        resources, asked = Resources(1, 0, 1, 3), recipe(dockerfile, hashes)
+        draft = Draft(f"s-{uuid4()}", "", "", None, resources, "eu", asked)
+        async with self.house.database.pool.acquire() as connection:
+            made, _ = await create(connection, self.id, draft, quota=100, revision=0)
+            await connection.execute("SELECT pg_notify('outbox', ''), pg_notify('work', '')")
+        return made
+
+    async def log(self, snapshot: UUID) -> str:
+        rows = await self.house.rows(
+            "SELECT l.data FROM snapshots AS s JOIN build_logs AS l USING (build_id) WHERE s.id = :id ORDER BY l.at",
+            id=snapshot,
+        )
+        return b"".join(row.data for row in rows).decode()
 
     async def deactivate(self, snapshot: UUID) -> None:
         await self._do(lambda session: lifecycle.deactivate(session, self.id, str(snapshot)))

@@ -98,6 +98,7 @@ class Snapshot(_message.Message):
     REF_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     SOURCE_SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    BUILD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID v4."""
     organization_id: _builtins.str
@@ -152,6 +153,10 @@ class Snapshot(_message.Message):
     def progress(self) -> Global___Progress:
         """How far the work is, while there is any."""
 
+    @_builtins.property
+    def build(self) -> Global___BuildInfo:
+        """The Dockerfile it was built from. Unset: it was not built, or belongs to another organization."""
+
     def __init__(
         self,
         *,
@@ -175,16 +180,61 @@ class Snapshot(_message.Message):
         ref: _builtins.str = ...,
         progress: Global___Progress | None = ...,
         source_sandbox_id: _builtins.str = ...,
+        build: Global___BuildInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "create_time", b"create_time", "failure", b"failure", "last_use_time", b"last_use_time", "progress", b"progress", "size_bytes", b"size_bytes", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "create_time", b"create_time", "failure", b"failure", "last_use_time", b"last_use_time", "progress", b"progress", "size_bytes", b"size_bytes", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class BuildInfo(_message.Message):
+    """What a snapshot was built from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCKERFILE_FIELD_NUMBER: _builtins.int
+    CONTEXT_HASHES_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    dockerfile: _builtins.str
+    """Text of the Dockerfile."""
+    ref: _builtins.str
+    """`daytona-<SHA-256 of the Dockerfile and the sorted digests>:daytona`: the published name of these contents."""
+    @_builtins.property
+    def context_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Digests of the contexts it copies from."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the build was asked for. Snapshots that share a build share this."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change: its end, if it ended."""
+
+    def __init__(
+        self,
+        *,
+        dockerfile: _builtins.str = ...,
+        context_hashes: _abc.Iterable[_builtins.str] | None = ...,
+        ref: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_hashes", b"context_hashes", "create_time", b"create_time", "dockerfile", b"dockerfile", "ref", b"ref", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BuildInfo: _TypeAlias = BuildInfo  # noqa: Y015
 
 @_typing.final
 class Failure(_message.Message):
@@ -199,6 +249,8 @@ class Failure(_message.Message):
     """Stable word: REGISTRY_HOST_UNKNOWN, REGISTRY_UNREACHABLE, REGISTRY_TLS, REGISTRY_TIMEOUT, REGISTRY_RATE_LIMITED,
     REGISTRY_ERROR, REGISTRY_UNAUTHORIZED, REGISTRY_PROTOCOL, IMAGE_NOT_FOUND, IMAGE_PLATFORM_MISSING,
     IMAGE_TOO_LARGE, IMAGE_INVALID, DIGEST_MISMATCH, STORE_FULL, DEADLINE_EXCEEDED, ORGANIZATION_SUSPENDED, INTERNAL_ERROR.
+    Of builds besides: DOCKERFILE_INVALID, BUILD_STEP_FAILED, CONTEXT_MISSING, CONTEXT_INVALID, BUILD_OUT_OF_MEMORY,
+    BUILD_DISK_EXCEEDED.
     """
     reason: _builtins.str
     """The cause, for people."""
@@ -230,7 +282,7 @@ class Progress(_message.Message):
     BYTES_TOTAL_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
-    """`resolving`, `downloading`, `verifying`, or `waiting` between two attempts."""
+    """`resolving`, `downloading`, `building`, `storing`, `verifying`, or `waiting` between two attempts."""
     bytes_done: _builtins.int
     """Bytes that are here."""
     bytes_total: _builtins.int

@@ -167,7 +167,7 @@ class Build(_message.Message):
     """Its text."""
     @_builtins.property
     def context_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Digests of the contexts it copies from."""
+        """Digests of the contexts it copies from: at most 1000, of letters, digits, `_` and `-`, at most 128 each."""
 
     def __init__(
         self,
@@ -484,10 +484,13 @@ class StreamBuildLogRequest(_message.Message):
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     REF_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     follow: _builtins.bool
     """Go on until the build ends."""
+    offset: _builtins.int
+    """How many bytes of the log to leave out: those that the caller has."""
     @_builtins.property
     def ref(self) -> Global___SnapshotRef:
         """Id or name."""
@@ -498,10 +501,11 @@ class StreamBuildLogRequest(_message.Message):
         organization_id: _builtins.str = ...,
         ref: Global___SnapshotRef | None = ...,
         follow: _builtins.bool = ...,
+        offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "organization_id", b"organization_id", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "offset", b"offset", "organization_id", b"organization_id", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,13 +87,14 @@ class SnapshotServiceServicer:
     """
 
     def CreateSnapshot(self, request, context):
-        """Makes a snapshot in PENDING; a worker takes it from there. ACTIVE at once when the organization already holds
-        the identical artifact (an image pinned by digest).
+        """Makes a snapshot in PENDING, or BUILDING if it is built; a worker takes it from there. ACTIVE at once when the
+        organization already holds the identical artifact (an image pinned by digest, or what the same build made). The same
+        build that runs already is joined: snapshots of one organization share it and its log, those of two never do.
 
         Refused with SNAPSHOT_NAME_INVALID, IMAGE_REF_INVALID, IMAGE_REF_UNPINNED (no tag, or `latest` without a digest),
         ENTRYPOINT_INVALID, RESOURCES_INVALID, RESOURCES_EXCEED_LIMIT, IMAGE_OR_BUILD_REQUIRED, IMAGE_AND_BUILD,
-        ENTRYPOINT_WITH_BUILD (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this installation builds no
-        Dockerfiles), DEFAULT_REGION_MISSING, SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), REGION_NOT_FOUND,
+        ENTRYPOINT_WITH_BUILD, DOCKERFILE_INVALID, CONTEXT_HASH_INVALID (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this
+        installation builds no Dockerfiles; the message says what is missing), DEFAULT_REGION_MISSING, SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), REGION_NOT_FOUND,
         REGION_FORBIDDEN, ORGANIZATION_SUSPENDED (PERMISSION_DENIED), SNAPSHOT_NAME_TAKEN (ALREADY_EXISTS),
         IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or SNAPSHOT_BUSY (ABORTED: too
         many change the same at once, try again).
@@ -170,7 +171,10 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamBuildLog(self, request, context):
-        """Streams the log of a snapshot's build. Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built).
+        """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
+        itself with the build, and when the snapshot waits for it no longer.
+
+        Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built, or belongs to another organization).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,13 +17,14 @@ class SnapshotServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.CreateSnapshotRequest, _snapshot_service_pb2.CreateSnapshotResponse]
-    """Makes a snapshot in PENDING; a worker takes it from there. ACTIVE at once when the organization already holds
-    the identical artifact (an image pinned by digest).
+    """Makes a snapshot in PENDING, or BUILDING if it is built; a worker takes it from there. ACTIVE at once when the
+    organization already holds the identical artifact (an image pinned by digest, or what the same build made). The same
+    build that runs already is joined: snapshots of one organization share it and its log, those of two never do.
 
     Refused with SNAPSHOT_NAME_INVALID, IMAGE_REF_INVALID, IMAGE_REF_UNPINNED (no tag, or `latest` without a digest),
     ENTRYPOINT_INVALID, RESOURCES_INVALID, RESOURCES_EXCEED_LIMIT, IMAGE_OR_BUILD_REQUIRED, IMAGE_AND_BUILD,
-    ENTRYPOINT_WITH_BUILD (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this installation builds no
-    Dockerfiles), DEFAULT_REGION_MISSING, SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), REGION_NOT_FOUND,
+    ENTRYPOINT_WITH_BUILD, DOCKERFILE_INVALID, CONTEXT_HASH_INVALID (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this
+    installation builds no Dockerfiles; the message says what is missing), DEFAULT_REGION_MISSING, SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), REGION_NOT_FOUND,
     REGION_FORBIDDEN, ORGANIZATION_SUSPENDED (PERMISSION_DENIED), SNAPSHOT_NAME_TAKEN (ALREADY_EXISTS),
     IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or SNAPSHOT_BUSY (ABORTED: too
     many change the same at once, try again).
@@ -67,7 +68,11 @@ class SnapshotServiceStub:
     (FAILED_PRECONDITION: failed or being removed).
     """
     StreamBuildLog: _aio.UnaryStreamMultiCallable[_snapshot_service_pb2.StreamBuildLogRequest, _snapshot_service_pb2.StreamBuildLogResponse]
-    """Streams the log of a snapshot's build. Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built)."""
+    """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
+    itself with the build, and when the snapshot waits for it no longer.
+
+    Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built, or belongs to another organization).
+    """
 
 class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps snapshots: their names, their lifecycle, the work that makes them."""
@@ -78,13 +83,14 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_service_pb2.CreateSnapshotRequest,
         context: _aio.ServicerContext[_snapshot_service_pb2.CreateSnapshotRequest, _abc.Awaitable[_snapshot_service_pb2.CreateSnapshotResponse]],
     ) -> _abc.Awaitable[_snapshot_service_pb2.CreateSnapshotResponse]:
-        """Makes a snapshot in PENDING; a worker takes it from there. ACTIVE at once when the organization already holds
-        the identical artifact (an image pinned by digest).
+        """Makes a snapshot in PENDING, or BUILDING if it is built; a worker takes it from there. ACTIVE at once when the
+        organization already holds the identical artifact (an image pinned by digest, or what the same build made). The same
+        build that runs already is joined: snapshots of one organization share it and its log, those of two never do.
 
         Refused with SNAPSHOT_NAME_INVALID, IMAGE_REF_INVALID, IMAGE_REF_UNPINNED (no tag, or `latest` without a digest),
         ENTRYPOINT_INVALID, RESOURCES_INVALID, RESOURCES_EXCEED_LIMIT, IMAGE_OR_BUILD_REQUIRED, IMAGE_AND_BUILD,
-        ENTRYPOINT_WITH_BUILD (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this installation builds no
-        Dockerfiles), DEFAULT_REGION_MISSING, SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), REGION_NOT_FOUND,
+        ENTRYPOINT_WITH_BUILD, DOCKERFILE_INVALID, CONTEXT_HASH_INVALID (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this
+        installation builds no Dockerfiles; the message says what is missing), DEFAULT_REGION_MISSING, SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), REGION_NOT_FOUND,
         REGION_FORBIDDEN, ORGANIZATION_SUSPENDED (PERMISSION_DENIED), SNAPSHOT_NAME_TAKEN (ALREADY_EXISTS),
         IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or SNAPSHOT_BUSY (ABORTED: too
         many change the same at once, try again).
@@ -176,6 +182,10 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_service_pb2.StreamBuildLogRequest,
         context: _aio.ServicerContext[_snapshot_service_pb2.StreamBuildLogRequest, _abc.AsyncIterator[_snapshot_service_pb2.StreamBuildLogResponse]],
     ) -> _abc.AsyncIterator[_snapshot_service_pb2.StreamBuildLogResponse]:
-        """Streams the log of a snapshot's build. Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built)."""
+        """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
+        itself with the build, and when the snapshot waits for it no longer.
+
+        Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built, or belongs to another organization).
+        """
 
 def add_SnapshotServiceServicer_to_server(servicer: SnapshotServiceServicer, server: _aio.Server) -> None: ...

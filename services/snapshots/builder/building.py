@@ -1,0 +1,240 @@
+"""One build: its contexts and bases fetched, its steps done, its image put into the store."""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from services.snapshots.builder import dockerfile
+from services.snapshots.builder.buildah import Buildah
+from services.snapshots.builder.failures import BuildFailed, Code, of_build, of_pull
+from services.snapshots.builder.groups import Limits
+from services.snapshots.builder.layout import Layout
+from services.snapshots.builder.log import BuildLog
+from services.snapshots.builder.possible import GVISOR
+from services.snapshots.builder.tree import Tree
+from services.snapshots.builder.workshop import Workshop, size_of
+from services.snapshots.domain import (
+    DEFAULT_ENTRYPOINT,
+    Claim,
+    Failure,
+    NewArtifact,
+    Recipe,
+    Setback,
+)
+from services.snapshots.domain.contexts import ContextInvalid, ContextMissing, Contexts
+from services.snapshots.domain.credentials import Credentials
+from services.snapshots.images import reference
+from services.snapshots.images.failures import Code as PullCode
+from services.snapshots.images.failures import PullFailed
+from services.snapshots.images.progress import Phase, Progress, Report
+from services.snapshots.images.reference import ImageReference, InvalidReference
+from services.snapshots.images.transfer import PulledImage, Transfer
+from services.snapshots.queries.builds import recipe_of
+from services.snapshots.worker.admission import Admission
+from services.snapshots.worker.intake import RecordedIntake
+from services.snapshots.worker.outages import steadily
+from services.snapshots.worker.tools import Tools
+
+_MEASURE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What all builds share: where they are done, by what, within which limits."""
+
+    workshop: Workshop
+    contexts: Contexts
+    credentials: Credentials
+    isolation: str
+    limits: Limits
+    disk_limit: int
+    log_limit: int
+    insecure_hosts: frozenset[str]
+    ca: Path | None
+
+
+class Building:
+    """The image of one claim."""
+
+    def __init__(self, tools: Tools, trade: Trade, claim: Claim) -> None:
+        self._tools, self._trade, self._claim = tools, trade, claim
+        self._admission = Admission(tools, claim)
+
+    @property
+    def size(self) -> int | None:
+        return self._admission.size
+
+    async def bring(self, report: Report) -> NewArtifact:
+        """Return what is whole in the store then. Raises BuildFailed, PullFailed, or LeaseLost."""
+        trade, claim = self._trade, self._claim
+        recipe = await self._recipe()
+        name = f"{claim.pull_id.hex}-{claim.attempt}"
+        async with BuildLog(self._tools.sessions, claim, trade.log_limit) as log:
+            if claim.attempt > 1:
+                await log.say(f"\n[the build begins again: attempt {claim.attempt}]\n")
+            try:
+                async with trade.workshop.bench(claim.organization_id, name) as (layers, job):
+                    return await self._build(recipe, layers, job, log, report)
+            except Setback as failure:
+                if failure.transient:
+                    await log.say(f"\n[this attempt failed: {failure.reason}]\n")
+                raise
+
+    def late(self, seconds: float) -> Failure:
+        return Failure(
+            "DEADLINE_EXCEEDED",
+            f"the build had not ended {seconds:.0f} seconds after it began",
+            "Have the steps do less, or have the time that builds may take raised.",
+        )
+
+    async def _recipe(self) -> Recipe:
+        async def read() -> Recipe:
+            async with self._tools.sessions.begin() as session:
+                assert self._claim.build_id is not None
+                return await recipe_of(session, self._claim.build_id)
+
+        return await steadily(read)
+
+    async def _build(
+        self, recipe: Recipe, layers: Path, job: Path, log: BuildLog, report: Report
+    ) -> NewArtifact:
+        trade = self._trade
+        buildah = Buildah(layers, job, trade.isolation)
+        environ = await asyncio.to_thread(
+            buildah.prepare, recipe.dockerfile, insecure=trade.insecure_hosts, ca=trade.ca
+        )
+        tree = Tree(job.name, job, trade.limits, environ)
+        try:
+            await tree.run(buildah.clean, _ignore)
+            await self._unpack(recipe, buildah)
+            await self._fetch_bases(recipe, buildah, tree, report)
+            report(Progress(Phase.BUILDING))
+            await self._do_steps(buildah, tree, layers, log)
+            report(Progress(Phase.STORING))
+            await self._export(buildah, tree)
+            return await self._store(recipe, buildah, report)
+        finally:
+            await asyncio.shield(tree.fell())
+
+    async def _unpack(self, recipe: Recipe, buildah: Buildah) -> None:
+        for digest in recipe.context_hashes:
+            try:
+                await self._trade.contexts.unpack(
+                    self._claim.organization_id, digest, buildah.context
+                )
+            except ContextMissing as missing:
+                reason = f"the context {missing.digest} was not uploaded, or is gone"
+                raise BuildFailed(Code.CONTEXT_MISSING, reason) from missing
+            except ContextInvalid as invalid:
+                reason = f"the context {invalid.digest} cannot be used: {invalid.why}"
+                raise BuildFailed(Code.CONTEXT_INVALID, reason) from invalid
+
+    async def _fetch_bases(
+        self, recipe: Recipe, buildah: Buildah, tree: Tree, report: Report
+    ) -> None:
+        """Fetch what FROM names with the organization's credentials, and what COPY --from does with none.
+
+        The credentials are gone before the first step.
+        """
+        report(Progress(Phase.RESOLVING))
+        try:
+            for image in dockerfile.bases(recipe.dockerfile):
+                credential = await self._trade.credentials.of(self._claim.organization_id, image)
+                if credential is None:
+                    buildah.forget()
+                else:
+                    buildah.permit(credential)
+                await self._fetch(image, buildah, tree)
+            buildah.forget()
+            for image in dockerfile.copied(recipe.dockerfile):
+                await self._fetch(image, buildah, tree)
+        finally:
+            buildah.remove_auth()
+
+    async def _fetch(self, image: str, buildah: Buildah, tree: Tree) -> None:
+        try:
+            image = str(_tagged(reference.parse(image)))
+        except InvalidReference as error:
+            reason = f"the name of the image {image[:200]} cannot be read: {error}"
+            raise PullFailed(PullCode.IMAGE_INVALID, reason) from error
+        said = bytearray()
+
+        async def keep(data: bytes) -> None:
+            said.extend(data)
+            del said[: -(16 << 10)]
+
+        if await tree.run(buildah.pull(image), keep):
+            raise of_pull(image, said.decode(errors="replace"))
+
+    async def _do_steps(self, buildah: Buildah, tree: Tree, layers: Path, log: BuildLog) -> None:
+        own_network = self._trade.isolation == GVISOR
+        steps = asyncio.ensure_future(tree.run(buildah.build, log.add, own_network=own_network))
+        full = asyncio.ensure_future(self._until_full(layers))
+        try:
+            await asyncio.wait({steps, full}, return_when=asyncio.FIRST_COMPLETED)
+            if not steps.done():
+                limit = self._trade.disk_limit
+                reason = f"the steps wrote more than the {limit} bytes that a build may write"
+                raise BuildFailed(Code.BUILD_DISK_EXCEEDED, reason)
+            code = steps.result()
+        finally:
+            for task in (steps, full):
+                task.cancel()
+            await asyncio.wait({steps, full})
+        if code and tree.ran_out_of_memory():
+            limit = self._trade.limits.memory
+            reason = f"a step needed more than the {limit} bytes of memory that a build may use"
+            raise BuildFailed(Code.BUILD_OUT_OF_MEMORY, reason)
+        if code:
+            raise of_build(log.tail)
+
+    async def _until_full(self, layers: Path) -> None:
+        """Return when the build has written more than it may; look as seldom as looking is dear."""
+        overlay = layers / "overlay"
+        before = frozenset(p.name for p in overlay.iterdir()) if overlay.exists() else frozenset()
+        clock = asyncio.get_running_loop().time
+        while True:
+            begun = clock()
+            written = await asyncio.to_thread(lambda: size_of(overlay, without=before | {"l"}))
+            if written > self._trade.disk_limit:
+                return
+            await asyncio.sleep(max(_MEASURE_SECONDS, 10 * (clock() - begun)))
+
+    async def _export(self, buildah: Buildah, tree: Tree) -> None:
+        said = bytearray()
+
+        async def keep(data: bytes) -> None:
+            said.extend(data[: 16 << 10])
+
+        if await tree.run(buildah.export, keep):
+            raise RuntimeError(f"no image could be written: {said.decode(errors='replace')[-500:]}")
+
+    async def _store(self, recipe: Recipe, buildah: Buildah, report: Report) -> NewArtifact:
+        tools, claim = self._tools, self._claim
+        transfer = Transfer(RecordedIntake(tools.store, tools.sessions, claim))
+        name = recipe.ref.partition(":")[0]
+        made: PulledImage = await transfer.bring(
+            Layout(buildah.layout),
+            ImageReference("localhost", name, tag="built"),
+            owner=str(claim.organization_id),
+            plan=self._admission.admit,
+            report=report,
+        )
+        return NewArtifact(
+            repository=name,
+            manifest_digest=made.manifest_digest,
+            size_bytes=made.size_bytes,
+            entrypoint=list(made.config.entrypoint) or DEFAULT_ENTRYPOINT,
+            config=asdict(made.config),
+            blobs=self._admission.blobs,
+        )
+
+
+def _tagged(image: ImageReference) -> ImageReference:
+    if image.tag or image.digest:
+        return image
+    return ImageReference(image.host, image.repository, tag="latest")
+
+
+async def _ignore(_: bytes) -> None:
+    pass

@@ -1,0 +1,88 @@
+"""What a Dockerfile starts from. Only buildah reads the rest."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+_ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.I)
+_COPY_FROM = re.compile(r"--from=(\S+)")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
+_SCRATCH = "scratch"
+
+
+def bases(text: str) -> list[str]:
+    """Return the images that FROM lines name, in order, without stages of the file itself."""
+    return _images(text)[0]
+
+
+def copied(text: str) -> list[str]:
+    """Return the images that COPY --from names and that FROM lines do not."""
+    return _images(text)[1]
+
+
+def _images(text: str) -> tuple[list[str], list[str]]:
+    arguments: dict[str, str] = {}
+    stages: list[str] = []
+    named: list[str] = []
+    others: list[str] = []
+    count = 0
+    for word, rest in instructions(text):
+        if word == "ARG" and not count:
+            arguments |= _defaults(rest)
+        elif word == "FROM":
+            parts = [p for p in rest.split() if not p.startswith("--")]
+            if not parts:
+                continue
+            image = _expanded(parts[0].strip("\"'"), arguments)
+            if image.lower() not in stages and image != _SCRATCH and image:
+                named.append(image)
+            if len(parts) == 3 and parts[1].upper() == "AS":
+                stages.append(parts[2].lower())
+            count += 1
+        elif word == "COPY" and (found := _COPY_FROM.search(rest)):
+            source = found[1]
+            if source.lower() not in stages and not (source.isdigit() and int(source) < count):
+                others.append(source)
+    return list(dict.fromkeys(named)), [o for o in dict.fromkeys(others) if o not in named]
+
+
+def instructions(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each instruction, its word in upper case, with its lines joined and comments left out."""
+    escape = "\\"
+    if found := _ESCAPE.match(text):
+        escape = found[1]
+    pending = ""
+    for line in text.splitlines():
+        bare = line.strip()
+        if bare.startswith("#") or (pending and not bare):
+            continue
+        if bare.endswith(escape):
+            pending += bare[:-1] + " "
+            continue
+        whole, pending = pending + bare, ""
+        if whole:
+            word, _, rest = whole.partition(" ")
+            yield word.upper(), rest.strip()
+    if pending.strip():
+        word, _, rest = pending.strip().partition(" ")
+        yield word.upper(), rest.strip()
+
+
+def _defaults(rest: str) -> dict[str, str]:
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        return {}
+    return {name: value for name, is_, value in (word.partition("=") for word in words) if is_}
+
+
+def _expanded(text: str, arguments: dict[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        given = arguments.get(found[1] or found[4], "")
+        if found[2] == "-":
+            return given or found[3]
+        if found[2] == "+":
+            return found[3] if given else ""
+        return given
+
+    return _VARIABLE.sub(value, text)

@@ -1,0 +1,103 @@
+"""Builds: what they say while they run, and how they end. The work itself is a pull, see commands.pulls."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.snapshots.domain import Claim
+
+BUILD_LOG = "build_log"
+_NOTIFY = text(f"SELECT pg_notify('{BUILD_LOG}', '')")
+# Only who holds the work may write, so that pieces follow each other without gaps.
+_APPEND = text("""
+INSERT INTO build_logs (build_id, at, data)
+SELECT build_id, :at, :data FROM pulls
+WHERE id = :pull_id AND worker = :worker AND attempt = :attempt AND running FOR KEY SHARE
+RETURNING at
+""")
+_SAY_LAST = text("""
+INSERT INTO build_logs (build_id, at, data)
+SELECT :id, coalesce(max(at + length(data)), 0), :data FROM build_logs WHERE build_id = :id
+""")
+_END = text("""
+UPDATE builds SET state = :state, artifact_id = :artifact_id, updated_at = clock_timestamp()
+WHERE id = :id AND state = 'building'
+""")
+_CANCEL = text("""
+UPDATE builds AS b SET state = 'cancelled', updated_at = clock_timestamp()
+FROM pulls AS p WHERE p.id = :pull_id AND b.id = p.build_id AND b.state = 'building' RETURNING b.id
+""")
+_JOIN = text("""
+SELECT b.id, p.id AS pull_id FROM builds AS b JOIN pulls AS p ON p.build_id = b.id
+WHERE b.state = 'building' AND (b.organization_id, b.key) = (SELECT organization_id, key FROM builds WHERE id = :id)
+FOR KEY SHARE OF p, b
+""")
+_AGAIN = text("""
+INSERT INTO builds (id, organization_id, key, ref, dockerfile, context_hashes)
+SELECT :new_id, organization_id, key, ref, dockerfile, context_hashes FROM builds WHERE id = :id
+ON CONFLICT DO NOTHING RETURNING id
+""")
+_START = text("""
+INSERT INTO pulls (id, organization_id, image_ref, digest, build_id)
+SELECT :pull_id, organization_id, '', CAST(id AS text), id FROM builds WHERE id = :id
+""")
+_HOLD = text("SELECT id FROM builds WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
+_FORGET = text("""
+DELETE FROM builds AS b WHERE id = ANY(:ids)
+AND NOT EXISTS (SELECT FROM snapshots AS s WHERE s.build_id = b.id)
+""")
+
+
+async def append(session: AsyncSession, claim: Claim, at: int, data: bytes) -> bool:
+    """Write what follows the first `at` bytes of the log. False: the build is cancelled or somebody else's by now."""
+    bound = {"pull_id": claim.pull_id, "worker": claim.worker, "attempt": claim.attempt}
+    written = await session.execute(_APPEND, {**bound, "at": at, "data": data})
+    if written.first() is None:
+        return False
+    await wake_readers(session)
+    return True
+
+
+async def say_last(session: AsyncSession, build_id: UUID, text: str) -> None:
+    """End the log, whose work the caller holds, with these words."""
+    await session.execute(_SAY_LAST, {"id": build_id, "data": text.encode()})
+
+
+async def end(
+    session: AsyncSession, build_id: UUID, state: str, artifact_id: UUID | None = None
+) -> None:
+    """Note how a build ended; nothing is said any more."""
+    await session.execute(_END, {"id": build_id, "state": state, "artifact_id": artifact_id})
+    await wake_readers(session)
+
+
+async def cancel(session: AsyncSession, pull_id: UUID) -> None:
+    """Note that a build ends undone, if the work is one that runs."""
+    if (await session.execute(_CANCEL, {"pull_id": pull_id})).first() is not None:
+        await wake_readers(session)
+
+
+async def again(session: AsyncSession, build_id: UUID) -> tuple[UUID, UUID] | None:
+    """Have the same built once more; return the build and its work. None: somebody does that at this moment."""
+    running = (await session.execute(_JOIN, {"id": build_id})).one_or_none()
+    if running is not None:
+        return running.id, running.pull_id
+    new_id, pull_id = uuid4(), uuid4()
+    if await session.scalar(_AGAIN, {"id": build_id, "new_id": new_id}) is None:
+        return None
+    await session.execute(_START, {"id": new_id, "pull_id": pull_id})
+    return new_id, pull_id
+
+
+async def forget(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Drop those builds, with their logs, of which no snapshot tells any more."""
+    if ids:
+        await session.execute(_HOLD, {"ids": list(ids)})
+        await session.execute(_FORGET, {"ids": list(ids)})
+
+
+async def wake_readers(session: AsyncSession) -> None:
+    """Tell who reads logs, when the transaction commits, that there is more, or an end."""
+    await session.execute(_NOTIFY)

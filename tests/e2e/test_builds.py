@@ -1,0 +1,178 @@
+"""Builds and their logs in the whole system, by the published client, by curl, and with a token."""
+
+import hashlib
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from bench.system import System
+from tests.bases import a_base
+from tests.e2e.tenants import Issuing
+from tests.prerequisites import client_python
+from tests.registry import Registry
+
+_SCRIPT = Path(__file__).parent / "clients" / "sdk_build.py"
+
+
+@pytest.fixture(scope="module")
+def base(registry: Registry) -> str:
+    registry.push("base", "1", a_base())
+    return f"{registry.host}/base:1"
+
+
+class Gate:
+    """What a step asks for and gets only when the test says so."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        gate = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                gate.open.wait(60)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}/"
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    thread = threading.Thread(target=gate.server.serve_forever)
+    thread.start()
+    yield gate
+    gate.open.set()
+    gate.server.shutdown()
+    thread.join()
+    gate.server.server_close()
+
+
+def _build(system: System, text: str, **more: Any) -> dict[str, Any]:
+    body = {"name": f"b-{uuid4().hex[:8]}", "buildInfo": {"dockerfileContent": text}, **more}
+    answer = system.client.post("/snapshots", json=body)
+    assert answer.status_code == 200, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+@contextmanager
+def _followed(system: System, url: str) -> Iterator[Iterator[str]]:
+    """Give the lines of a log as curl shows them."""
+    command = ["curl", "-sN", "-H", f"Authorization: Bearer {system.key}", f"{url}?follow=true"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
+        assert curl.stdout is not None
+        yield (line.rstrip("\n") for line in curl.stdout)
+
+
+def test_the_client_sees_the_whole_log(system: System, base: str) -> None:
+    done = subprocess.run(
+        [str(client_python("sdk")), str(_SCRIPT)],
+        env={"PATH": os.environ["PATH"], "URL": system.url, "KEY": system.key, "IMAGE": base},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["state"] == "active"
+    assert seen["entrypoint"] == ["sleep", "infinity"]
+    for words in ("STEP 1/3", "hello from the build", "and goodbye", "COMMIT"):
+        assert words in seen["log"]
+    assert "exit code 7" in seen["failed"]
+    assert "STEP 2/2: RUN exit 7" in seen["failing"]
+    assert "BUILD_STEP_FAILED" in seen["failing"]
+
+
+def test_a_log_is_seen_live_and_ends_with_the_build(system: System, base: str, gate: Gate) -> None:
+    text = f"FROM {base}\nRUN echo one; wget -q -O /dev/null {gate.url}; echo two\n"
+    made = _build(system, text)
+    ref = "daytona-" + hashlib.sha256(text.encode()).hexdigest() + ":daytona"
+    info = made["buildInfo"]
+    assert made["state"] == "building"
+    assert (info["snapshotRef"], info["dockerfileContent"]) == (ref, text)
+    assert (info["contextHashes"], made["imageName"]) == ([], "")
+    assert info["createdAt"].endswith("Z")
+    url = system.client.get(f"/snapshots/{made['id']}/build-logs-url").json()["url"]
+    with _followed(system, url) as lines:
+        seen = []
+        for line in lines:
+            seen.append(line)
+            if line == "one":
+                # It is here while the step that said it still runs.
+                now = system.client.get(f"/snapshots/{made['id']}").json()
+                assert (now["state"], now["progress"]["phase"]) == ("building", "building")
+                gate.open.set()
+    assert {"one", "two"} <= set(seen)
+    done = system.client.get(f"/snapshots/{made['id']}").json()
+    assert done["state"] == "active"
+    assert done["buildInfo"]["snapshotRef"] == ref
+    listed = system.client.get("/snapshots", params={"name": made["name"]}).json()["items"]
+    assert listed == [done]
+    _can_be_resumed(system, url, seen)
+    # The same once more is there at once, with the same log.
+    again = _build(system, text)
+    assert (again["state"], again["ref"], again["size"]) == ("active", done["ref"], done["size"])
+    assert again["buildInfo"] == done["buildInfo"]
+
+
+def _can_be_resumed(system: System, url: str, seen: list[str]) -> None:
+    whole = system.client.get(url).content
+    assert whole.decode().splitlines() == seen
+    for offset in (0, 1, len(whole) // 2, len(whole), len(whole) + 5):
+        rest = system.client.get(url, params={"offset": offset, "follow": "true"})
+        assert (rest.status_code, rest.content) == (200, whole[offset:])
+    for query in ({"follow": "maybe"}, {"offset": -1}, {"offset": 2**63}, {"offset": "x"}):
+        assert system.client.get(url, params=query).status_code == 400
+
+
+def test_a_log_ends_when_its_snapshot_is_deleted(system: System, base: str, gate: Gate) -> None:
+    made = _build(system, f"FROM {base}\nRUN echo begun; wget -q -O /dev/null {gate.url}\n")
+    url = f"{system.url}/snapshots/{made['name']}/build-logs"
+    with _followed(system, url) as lines:
+        for line in lines:
+            if line == "begun":
+                system.client.delete(f"/snapshots/{made['id']}").raise_for_status()
+    assert not gate.open.is_set()
+
+
+def test_with_a_token_and_for_nobody_else(issuing: Issuing) -> None:
+    owner, stranger = issuing.person(), issuing.person()
+    shop = issuing.organization(owner)
+    body = {"name": "b", "buildInfo": {"dockerfileContent": "RUM nothing\n"}}
+    made = issuing.post("/snapshots", owner.token, body, shop)
+    assert made["state"] == "building"
+    path = f"/snapshots/{made['id']}/build-logs"
+    log = issuing.request("GET", f"{path}?follow=true", owner.token, shop)
+    assert "DOCKERFILE_INVALID" in log.text
+    failed = issuing.get(f"/snapshots/{made['id']}", owner.token, shop)
+    assert (failed["state"], failed["errorCode"]) == ("build_failed", "DOCKERFILE_INVALID")
+    for ref in (made["id"], str(uuid4())):
+        answer = httpx.get(
+            f"{issuing.system.url}/snapshots/{ref}/build-logs",
+            headers={
+                "Authorization": f"Bearer {stranger.token}",
+                "X-Daytona-Organization-ID": stranger.personal,
+            },
+            timeout=60,
+        )
+        assert (answer.status_code, answer.json()["code"]) == (404, "SNAPSHOT_NOT_FOUND")

@@ -1,0 +1,1 @@
+"""Dockerfiles become images: a builder with its real tools."""

@@ -1,0 +1,125 @@
+"""What a builder works in, and the truth that its work is held against."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+from chassis.db import connect
+from chassis.listen import Wakeups
+from services.snapshots.builder.builder import Builder
+from services.snapshots.builder.building import Trade
+from services.snapshots.builder.groups import ROOT, Limits
+from services.snapshots.builder.workshop import Workshop
+from services.snapshots.domain.contexts import Contexts, NoContexts
+from services.snapshots.domain.credentials import Anonymous, Credentials
+from services.snapshots.worker.policy import Policy
+from tests.integration.snapshots.worker.house import House
+from tests.registry import Registry
+
+_MIB = 1 << 20
+QUICK = Policy(lease=3.0, deadline=120.0, attempts=3, first_delay=0.02, longest_delay=0.05)
+
+
+@dataclass
+class Shop:
+    """`base`: an image with a shell in the registry."""
+
+    house: House
+    path: Path
+    base: str
+    trade: Trade
+
+    @asynccontextmanager
+    async def builder(
+        self,
+        *,
+        places: int = 2,
+        policy: Policy = QUICK,
+        contexts: Contexts | None = None,
+        credentials: Credentials | None = None,
+        hosts: tuple[str, ...] = (),
+        isolation: str = "chroot",
+        limits: Limits | None = None,
+        disk: int = 200 * _MIB,
+        log: int = _MIB,
+    ) -> AsyncIterator[Builder]:
+        async def largest(_organization_id: UUID) -> int:
+            return self.house.largest
+
+        trade = replace(
+            self.trade,
+            contexts=contexts or NoContexts(),
+            credentials=credentials or Anonymous(),
+            insecure_hosts=self.trade.insecure_hosts | set(hosts),
+            isolation=isolation,
+            limits=limits or self.trade.limits,
+            disk_limit=disk,
+            log_limit=log,
+        )
+        builder = Builder(
+            self.house.database.sessions,
+            Wakeups(self.house.url, "builder under test"),
+            self.house.store,
+            largest,
+            trade,
+            places=places,
+            policy=policy,
+            store_limit=None,
+        )
+        running = asyncio.create_task(builder.run())
+        try:
+            yield builder
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+            assert running.cancelled() or running.exception() is None, running.exception()
+
+    def check_nothing_left(self) -> None:
+        """Assert that no build left a folder, a mount, a process or a group behind."""
+        assert list((self.path / "jobs").iterdir()) == []
+        assert str(self.path) not in Path("/proc/self/mountinfo").read_text()
+        assert self.processes() == []
+        for folder in ROOT.glob("*/ratoon-builds/*"):
+            assert not self._is_ours(folder.name), folder
+
+    def processes(self) -> list[str]:
+        """Return the command lines that name the workshop."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                said = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue  # it ended meanwhile
+            if str(self.path) in said:
+                found.append(said)
+        return found
+
+    def _is_ours(self, name: str) -> bool:
+        return (self.path / "jobs" / name).exists()
+
+
+@asynccontextmanager
+async def a_shop(url: str, folder: Path, registry: Registry) -> AsyncIterator[Shop]:
+    database = await connect(url, application="test", sessions=16)
+    wakeups = Wakeups(url, "test")
+    listening = asyncio.create_task(wakeups.run(("outbox",)))
+    path = folder / "builds"
+    trade = Trade(
+        workshop=Workshop(path, cache_limit=1 << 30),
+        contexts=NoContexts(),
+        credentials=Anonymous(),
+        isolation="chroot",
+        limits=Limits(memory=512 * _MIB, cpus=2, processes=512),
+        disk_limit=200 * _MIB,
+        log_limit=_MIB,
+        insecure_hosts=frozenset({registry.host}),
+        ca=None,
+    )
+    house = House(url, database, wakeups, folder / "store")
+    yield Shop(house, path, f"{registry.host}/base:1", trade)
+    listening.cancel()
+    await asyncio.wait({listening})
+    await database.close()

@@ -1,0 +1,74 @@
+"""Where a step that nobody trusts may go: outside, but not to what listens on this machine's loopback."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.integration.snapshots.builder.shop import Shop
+
+
+class Index(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"a package\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def _own_address() -> str:
+    """Return an address of this machine that is not on its loopback. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("192.0.2.200", 9))
+        except OSError:
+            pytest.fail("this machine has no network, not even one without anybody in it")
+        address: str = asked.getsockname()[0]
+    return address
+
+
+@contextmanager
+def _index(address: str) -> Iterator[int]:
+    with ThreadingHTTPServer((address, 0), Index) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def test_a_step_reaches_outside_and_not_the_loopback(shop: Shop) -> None:
+    mine, address = shop.house.organization(), _own_address()
+    with _index(address) as outside, _index("127.0.0.1") as inside:
+        text = f"""\
+FROM {shop.base}
+RUN wget -q -O /got http://{address}:{outside}/package && cat /got
+RUN wget -T 5 -q -O /secret http://127.0.0.1:{inside}/ || echo no loopback
+RUN wget -T 5 -q -O /secret http://10.0.2.2:{inside}/ || echo no way back
+ADD http://{address}:{outside}/package /added
+RUN cat /added; ls /secret || echo nothing got
+"""
+        async with shop.builder(isolation="gvisor"):
+            snapshot = await mine.build(text)
+            row = await mine.until(snapshot, "active", "build_failed", seconds=90)
+            log = await mine.log(snapshot)
+            assert row.state == "active", log
+            for port in (inside,):
+                failing = await mine.build(
+                    f"FROM {shop.base}\nADD http://127.0.0.1:{port}/ /secret\n"
+                )
+                row = await mine.until(failing, "active", "build_failed", seconds=60)
+                assert row.state == "build_failed"
+    said = log.splitlines()
+    assert said.count("a package") == 2
+    assert {"no loopback", "no way back", "nothing got"} <= set(said)
+    shop.check_nothing_left()
