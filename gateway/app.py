@@ -25,6 +25,7 @@ from gateway.refusals import Refusals
 from gateway.routes import (
     account_links,
     admin_organizations,
+    admin_snapshots,
     admin_users,
     api_keys,
     audit,
@@ -58,6 +59,7 @@ _MODULES = (
     organization_settings,
     quotas,
     admin_organizations,
+    admin_snapshots,
     members,
     roles,
     invitations,

@@ -20,17 +20,30 @@ from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
-from ratoon.snapshots.v1 import snapshot_service_pb2
+from ratoon.snapshots.v1 import (
+    snapshot_admin_service_pb2,
+    snapshot_service_pb2,
+    snapshot_use_service_pb2,
+)
+from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import (
+    add_SnapshotAdminServiceServicer_to_server,
+)
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
+from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import (
+    add_SnapshotUseServiceServicer_to_server,
+)
 from services.snapshots import events
+from services.snapshots.commands import uses
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
+from services.snapshots.servicer.admin import AdminServicer
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
 from services.snapshots.servicer.upkeep import retire
+from services.snapshots.servicer.uses import UseServicer
 from services.snapshots.settings import DatabaseSettings, Settings
 
 
@@ -48,6 +61,7 @@ class Snapshots:
         trust: Trust,
     ) -> None:
         self._database = database
+        self._heavy = heavy
         self._auth = auth
         self._identity = identity
         self._verifier = Verifier(trust)
@@ -65,6 +79,16 @@ class Snapshots:
             self._database, self._pages, self._organizations, self._reviews, self._notifier
         )
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
+        server.add(
+            snapshot_admin_service_pb2,
+            add_SnapshotAdminServiceServicer_to_server,
+            AdminServicer(self._database, self._heavy.pool),
+        )
+        server.add(
+            snapshot_use_service_pb2,
+            add_SnapshotUseServiceServicer_to_server,
+            UseServicer(self._database.sessions, self._organizations),
+        )
         server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
@@ -86,7 +110,11 @@ class Snapshots:
             tasks.create_task(self._notifier.run())
             tasks.create_task(retire(self._database.sessions, self._wakeups))
             tasks.create_task(self._reviews.run())
-            tasks.create_task(purge.every_hour(self._feed, self._database))
+            tasks.create_task(purge.every_hour(self._feed, self._database, self._forget))
+
+    async def _forget(self) -> None:
+        async with self._database.sessions.begin() as session:
+            await uses.forget(session)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

@@ -189,6 +189,20 @@ class Snapshot(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime | None]
+    use_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+
+
+class Use(Base):
+    """A sandbox started from a snapshot: told again, it is known. Forgotten after a week (commands.uses)."""
+
+    __tablename__ = "uses"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    snapshot_id: Mapped[UUID]
+    # Of the sandbox.
+    organization_id: Mapped[UUID]
+    used_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
 _O, _CREATED = Snapshot.organization_id, Snapshot.created_at.desc()
@@ -225,6 +239,13 @@ Index(
     postgresql_where=text("artifact_id IS NOT NULL"),
 )
 Index("ix_snapshots_removing", Snapshot.updated_at, postgresql_where=text("state = 'removing'"))
+# By when it was made or used last, whichever is later: see commands.idle.
+Index(
+    "ix_snapshots_idle",
+    _O,
+    func.greatest(Snapshot.created_at, Snapshot.last_used_at),
+    postgresql_where=text("state = 'active'"),
+)
 Index(
     "ix_snapshots_source",
     _O,

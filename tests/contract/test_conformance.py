@@ -28,7 +28,7 @@ CHECKS = ",".join(
 
 # In parts, so that they can be asked side by side.
 PARTS = {
-    "snapshots": "^/(snapshots|config|health|shared-regions)",
+    "snapshots": "^/(snapshots|admin/snapshots|config|health|shared-regions)",
     "keys": "^/api-keys|/service-accounts",
     "people": "/(users|invitations|leave)(/|$)",
     "roles": "/roles",
@@ -53,7 +53,12 @@ def test_every_operation_is_in_one_part() -> None:
 
 @pytest.mark.parametrize(
     ("part", "credential"),
-    [*((part, ACCOUNT) for part in PARTS), ("settings", ADMIN), ("people", ADMIN)],
+    [
+        *((part, ACCOUNT) for part in PARTS),
+        ("settings", ADMIN),
+        ("people", ADMIN),
+        ("snapshots", ADMIN),
+    ],
 )
 async def test_no_answer_is_unforeseen(
     keyring: Keyring, tmp_path: Path, part: str, credential: str

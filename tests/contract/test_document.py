@@ -50,6 +50,7 @@ LENIENT = {
 # Our own, beside the published ones.
 ADDED = {
     "updateOrganization",
+    "retrySnapshot",
     "createServiceAccount",
     "getOrganizationMember",
     "getOrganizationRole",

@@ -16,7 +16,11 @@ from tests.e2e.test_permission_matrix import Operation, operations
 
 OPERATIONS = {o.name: o for o in operations()}
 # In a path, `id` is of whatever the path is about.
-_IDS = {"/regions": ("regionId",), "/snapshots": ("snapshotId", "snapshotName")}
+_IDS = {
+    "/regions": ("regionId",),
+    "/snapshots": ("snapshotId", "snapshotName"),
+    "/admin/snapshots": ("snapshotId",),
+}
 _ROLES = {"role": "member", "assignedRoleIds": []}
 _ROLE = {"name": "stolen", "description": "", "permissions": ["write:snapshots"]}
 _QUOTA = {"totalCpuQuota": 1, "totalMemoryQuota": 1, "totalDiskQuota": 1}
@@ -44,6 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "createServiceAccountApiKey": {"name": "stolen", "permissions": []},
     "createRegion": {"name": "stolen"},
     "updateRegion": {"proxyUrl": "https://stolen.example"},
+    "adminSetSnapshotGeneralStatus": {"general": True},
 }
 # Where a body names something, and what of it: the first is a list or a text in which the name is put.
 NAMED: list[tuple[str, str, str]] = [

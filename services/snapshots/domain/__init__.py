@@ -10,6 +10,7 @@ from services.snapshots.domain.draft import (
     pinned,
 )
 from services.snapshots.domain.events import (
+    Audited,
     SnapshotCreated,
     SnapshotRemoved,
     SnapshotStateChanged,
@@ -46,10 +47,12 @@ from services.snapshots.domain.refusals import (
     SnapshotGeneral,
     SnapshotNotFound,
     StateConflict,
+    UseInvalid,
 )
 from services.snapshots.domain.states import (
     CONSUMING,
     DEACTIVATABLE,
+    FAILED,
     MOVES,
     State,
     check_move,
@@ -65,8 +68,10 @@ from services.snapshots.domain.work import (
 __all__ = [
     "CONSUMING",
     "DEACTIVATABLE",
+    "FAILED",
     "MOVES",
     "NAME_LENGTH",
+    "Audited",
     "Blob",
     "BuildNotFound",
     "BuilderUnavailable",
@@ -107,6 +112,7 @@ __all__ = [
     "StateConflict",
     "StoreFull",
     "Suspension",
+    "UseInvalid",
     "check_move",
     "check_name",
     "check_resources",

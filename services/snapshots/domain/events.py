@@ -4,6 +4,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Audited:
+    """See ratoon.events.v1.Audited."""
+
+    action: str
+    target_type: str
+    target_id: str
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotCreated:
     """See ratoon.events.v1.SnapshotCreated."""
 

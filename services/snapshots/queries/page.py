@@ -14,7 +14,7 @@ from services.snapshots.domain import NAME_LENGTH
 from services.snapshots.queries.rows import COLUMNS, Row
 
 _SHALLOW = 1000
-TOTAL = 22
+TOTAL = 23
 _GRAM = 3
 
 

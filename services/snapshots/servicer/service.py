@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import idempotency
 from chassis.db import Database
 from chassis.grpc.interceptors import current_caller
-from ratoon.snapshots.v1 import snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceServicer
 from services.snapshots.commands import create, lifecycle
@@ -21,6 +20,7 @@ from services.snapshots.convert import (
     fill,
     page_from_proto,
     wants_build,
+    whole,
 )
 from services.snapshots.domain import (
     BuilderUnavailable,
@@ -107,7 +107,8 @@ class SnapshotServicer(SnapshotServiceServicer):
         answer = pb.ListSnapshotsResponse(total_size=total)
         add = answer.snapshots.add
         for row in rows:
-            fill(add(), row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+            theirs = limits is not None and _is_somebody_elses(row, request.organization_id)
+            fill(add(), row, progress.get(row[PULL_ID]), limits if theirs else None)
         return answer
 
     async def GetSnapshot(
@@ -115,7 +116,7 @@ class SnapshotServicer(SnapshotServiceServicer):
     ) -> pb.GetSnapshotResponse:
         row = await one.get(self._pool, UUID(request.organization_id), request.ref.text)
         limits = await self._limits_for(request.organization_id, (row,))
-        return pb.GetSnapshotResponse(snapshot=_whole(row, limits))
+        return pb.GetSnapshotResponse(snapshot=whole(row, limits))
 
     async def DeleteSnapshot(
         self, request: pb.DeleteSnapshotRequest, context: Context
@@ -129,17 +130,14 @@ class SnapshotServicer(SnapshotServiceServicer):
     async def ActivateSnapshot(
         self, request: pb.ActivateSnapshotRequest, context: Context
     ) -> pb.ActivateSnapshotResponse:
-        async def activate_under(limits: Limits) -> Row:
-            async def activate(session: AsyncSession) -> Row:
-                id_ = await lifecycle.activate(
-                    session, UUID(request.organization_id), request.ref.text, limits, time.time()
-                )
-                return await one.by_id(session, id_)
+        row = await self._bring_back(lifecycle.activate, request)
+        return pb.ActivateSnapshotResponse(snapshot=whole(row, None))
 
-            return await change(self._sessions, activate)
-
-        row = await under_limits(self._organizations, request.organization_id, activate_under)
-        return pb.ActivateSnapshotResponse(snapshot=_whole(row, None))
+    async def RetrySnapshot(
+        self, request: pb.RetrySnapshotRequest, context: Context
+    ) -> pb.RetrySnapshotResponse:
+        row = await self._bring_back(lifecycle.retry, request)
+        return pb.RetrySnapshotResponse(snapshot=whole(row, None))
 
     async def DeactivateSnapshot(
         self, request: pb.DeactivateSnapshotRequest, context: Context
@@ -156,6 +154,20 @@ class SnapshotServicer(SnapshotServiceServicer):
         row = await one.get(self._pool, UUID(request.organization_id), request.ref.text)
         raise BuildNotFound("the snapshot was not built from a Dockerfile", snapshot=row[0])
         yield
+
+    async def _bring_back(
+        self, command: Any, request: pb.ActivateSnapshotRequest | pb.RetrySnapshotRequest
+    ) -> Row:
+        async def act_under(limits: Limits) -> Row:
+            async def act(session: AsyncSession) -> Row:
+                id_ = await command(
+                    session, UUID(request.organization_id), request.ref.text, limits, time.time()
+                )
+                return await one.by_id(session, id_)
+
+            return await change(self._sessions, act)
+
+        return await under_limits(self._organizations, request.organization_id, act_under)
 
     async def _create_once(
         self, request: pb.CreateSnapshotRequest, draft: Draft, limits: Limits
@@ -176,7 +188,7 @@ class SnapshotServicer(SnapshotServiceServicer):
 
     async def _limits_for(self, organization_id: str, rows: Any) -> Limits | None:
         """Return the limits by which regions are hidden, if there is anything of somebody else."""
-        if any(row[GENERAL] and row[ORGANIZATION_ID] != organization_id for row in rows):
+        if any(_is_somebody_elses(row, organization_id) for row in rows):
             return await self._organizations.limits_of(organization_id)
         return None
 
@@ -197,9 +209,5 @@ async def _create(
     return answer, made[create.STARTED]
 
 
-def _whole(row: Row, limits: Limits | None) -> snapshot_pb2.Snapshot:
-    """Return the message of one row that was read with its work."""
-    snapshot = snapshot_pb2.Snapshot()
-    progress = tuple(row[one.PROGRESS :]) if row[one.PROGRESS] else None
-    fill(snapshot, row, progress, limits)
-    return snapshot
+def _is_somebody_elses(row: Row, organization_id: str) -> bool:
+    return bool(row[GENERAL] and row[ORGANIZATION_ID] != organization_id)
