@@ -41,6 +41,7 @@ from gateway.routes import (
     regions,
     roles,
     service_account_keys,
+    snapshot_bulk,
     snapshots,
     users,
 )
@@ -50,7 +51,9 @@ from gateway.uses import KeyUses
 from gateway.visit import SCOPE_KEY
 
 _MODULES = (
+    # After the snapshots: `bulk` may be the name of one.
     snapshots,
+    snapshot_bulk,
     api_keys,
     key_changes,
     # Before the organizations: `invitations` is no id of one.

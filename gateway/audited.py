@@ -25,7 +25,7 @@ _READS = {
     "region": ("listAvailableRegions", "listSharedRegions", "getRegionById"),
     "snapshot": (
         *("getSnapshot", "getAllSnapshots", "getSnapshotBuildLogs", "getSnapshotBuildLogsUrl"),
-        "adminCanCleanupImage",
+        *("adminCanCleanupImage", "getBulkSnapshotJob"),
     ),
     "user": (
         *("getAuthenticatedUser", "getAvailableAccountProviders", "listPendingSsoLinks"),
@@ -90,6 +90,7 @@ _CHANGES = {
     "removeSnapshot": ("delete", "snapshot"),
     "activateSnapshot": ("activate", "snapshot"),
     "deactivateSnapshot": ("deactivate", "snapshot"),
+    "bulkSnapshots": ("update", "snapshot"),
     "retrySnapshot": ("activate", "snapshot"),
     "adminSetSnapshotGeneralStatus": ("set_general_status", "snapshot"),
     "linkAccount": ("link_account", ""),

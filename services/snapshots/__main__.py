@@ -21,10 +21,12 @@ from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.snapshots.v1 import (
+    bulk_job_service_pb2,
     snapshot_admin_service_pb2,
     snapshot_service_pb2,
     snapshot_use_service_pb2,
 )
+from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import add_BulkJobServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import (
     add_SnapshotAdminServiceServicer_to_server,
 )
@@ -33,12 +35,13 @@ from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import (
     add_SnapshotUseServiceServicer_to_server,
 )
 from services.snapshots import events
-from services.snapshots.commands import uses
+from services.snapshots.commands import bulk, uses
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
 from services.snapshots.servicer.admin import AdminServicer
+from services.snapshots.servicer.bulk import BulkServicer
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
@@ -90,6 +93,11 @@ class Snapshots:
             UseServicer(self._database.sessions, self._organizations),
         )
         server.add(
+            bulk_job_service_pb2,
+            add_BulkJobServiceServicer_to_server,
+            BulkServicer(self._database, self._organizations),
+        )
+        server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
             EventFeedServicer(self._feed, self._wakeups),
@@ -115,6 +123,7 @@ class Snapshots:
     async def _forget(self) -> None:
         async with self._database.sessions.begin() as session:
             await uses.forget(session)
+            await bulk.forget(session)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

@@ -24,7 +24,11 @@ _ROWS = {
     "auth": (
         "SELECT (to_jsonb(t) - 'last_used_at')::text FROM api_keys t WHERE organization_id = $1",
     ),
-    "snapshots": ("SELECT t::text FROM snapshots t WHERE organization_id = $1",),
+    "snapshots": (
+        "SELECT t::text FROM snapshots t WHERE organization_id = $1",
+        # How far they are is the worker's doing.
+        "SELECT id::text || action || total FROM bulk_jobs WHERE organization_id = $1",
+    ),
 }
 
 
@@ -72,6 +76,7 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
         "snapshotId": _snapshot(issuing, organization, word),
         "snapshotName": f"{word}-snapshot",
         "name": f"{word}-key",
+        "jobId": _job(issuing, owner, organization),
     }
     key = issuing.key(owner, organization, ALL - READ_SCOPES)
     return Tenant(word, owner, organization, key, things)
@@ -87,6 +92,12 @@ def _snapshot(issuing: Issuing, organization: str, word: str) -> str:
         f"{word}-snapshot",
     )
     return str(rows[0][0])
+
+
+def _job(issuing: Issuing, owner: Person, organization: str) -> str:
+    """Have something done to a snapshot that is not there."""
+    body = {"action": "deactivate", "ids": [str(uuid4())]}
+    return str(issuing.post("/snapshots/bulk", owner.token, body, organization)["id"])
 
 
 def rows_of(issuing: Issuing, organization: str) -> list[str]:

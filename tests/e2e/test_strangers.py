@@ -49,6 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "createRegion": {"name": "stolen"},
     "updateRegion": {"proxyUrl": "https://stolen.example"},
     "adminSetSnapshotGeneralStatus": {"general": True},
+    "bulkSnapshots": {"action": "remove", "ids": [str(uuid4())]},
 }
 # Where a body names something, and what of it: the first is a list or a text in which the name is put.
 NAMED: list[tuple[str, str, str]] = [

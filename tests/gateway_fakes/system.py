@@ -40,6 +40,8 @@ from ratoon.orgs.v1 import (
     role_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
+    bulk_job_service_pb2,
+    bulk_job_service_pb2_grpc,
     snapshot_admin_service_pb2,
     snapshot_admin_service_pb2_grpc,
     snapshot_service_pb2,
@@ -47,6 +49,7 @@ from ratoon.snapshots.v1 import (
 )
 from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
+from tests.gateway_fakes.bulk import FakeBulkJobs
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
@@ -71,6 +74,7 @@ class Fakes:
         self.people = FakePeople()
         self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
+        self.bulk_jobs = FakeBulkJobs()
         self.snapshot_administration = FakeSnapshotAdministration(self.snapshots)
         self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
@@ -183,6 +187,11 @@ class Fakes:
                     snapshot_admin_service_pb2,
                     snapshot_admin_service_pb2_grpc.add_SnapshotAdminServiceServicer_to_server,
                     self.snapshot_administration,
+                ),
+                (
+                    bulk_job_service_pb2,
+                    bulk_job_service_pb2_grpc.add_BulkJobServiceServicer_to_server,
+                    self.bulk_jobs,
                 ),
             ],
         }

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.snapshots.commands.blobs import release_pull
+from services.snapshots.commands.blobs import release_pulls
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import (
     FAILED,
@@ -145,8 +145,7 @@ async def leave_work(
     await session.execute(_HOLD_PULLS, pulls)
     standings = [standing(s) for s in snapshots]
     await move(session, organization_id, standings, to, pull_id=None, **values)
-    for pull_id in (await session.scalars(_UNWANTED, pulls)).all():
-        await release_pull(session, pull_id)
+    await release_pulls(session, (await session.scalars(_UNWANTED, pulls)).all())
 
 
 async def _work_for(

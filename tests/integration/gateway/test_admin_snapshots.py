@@ -23,7 +23,8 @@ async def test_a_snapshot_is_shown_to_everybody(fakes: Fakes, admin: httpx.Async
         assert (answer.status_code, answer.json()["general"]) == (200, general)
         asked = fakes.snapshot_administration.calls.last("SetSnapshotGeneral")
         assert asked == pb.SetSnapshotGeneralRequest(snapshot_id=id_, general=general)
-    for wrong in ({}, {"general": "yes"}, {"general": None}, []):
+    wrongs: tuple[Any, ...] = ({}, {"general": "yes"}, {"general": None}, [])
+    for wrong in wrongs:
         answer = await admin.patch(f"/admin/snapshots/{id_}/general", json=wrong)
         assert answer.status_code == 400
     unknown = await admin.patch("/admin/snapshots/unknown/general", json={"general": True})
@@ -37,8 +38,10 @@ async def test_whether_an_image_is_used(fakes: Fakes, admin: httpx.AsyncClient) 
         answer = await admin.get(path, params={"imageName": "x.example/y:1"})
         assert (answer.status_code, answer.json()) == (200, unused)
     assert fakes.snapshot_administration.calls.last("CanCleanupImage").image_ref == "x.example/y:1"
-    for wrong in ({}, {"imageName": ""}, {"imageName": "a" * 2_000}, {"imageName": "x\0"}):
-        assert (await admin.get(path, params=wrong)).status_code == 400
+    unusable: tuple[dict[str, str], ...]
+    unusable = ({}, {"imageName": ""}, {"imageName": "a" * 2_000}, {"imageName": "x\0"})
+    for query in unusable:
+        assert (await admin.get(path, params=query)).status_code == 400
 
 
 async def test_only_administrators(client: httpx.AsyncClient) -> None:

@@ -80,7 +80,8 @@ async def test_an_owner_renames(fakes: Fakes, owner: httpx.AsyncClient) -> None:
     assert asked.HasField("snapshot_auto_activation")
     assert not asked.snapshot_auto_activation
     assert not asked.HasField("name")
-    for wrong in ("yes", 1, []):
+    wrongs: tuple[Any, ...] = ("yes", 1, [])
+    for wrong in wrongs:
         assert (await owner.patch(HOME, json={"snapshotAutoActivation": wrong})).status_code == 400
 
 

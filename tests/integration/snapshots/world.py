@@ -17,28 +17,34 @@ from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
+from chassis.listen import Wakeups
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from ratoon.snapshots.v1 import (
+    bulk_job_service_pb2,
     snapshot_admin_service_pb2,
     snapshot_pb2,
     snapshot_use_service_pb2,
 )
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import BulkJobServiceStub
 from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import SnapshotAdminServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import SnapshotUseServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
+from services.snapshots.peers import Organizations
+from services.snapshots.worker.bulk import Bulk
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import FakeOrgs
 
 LEASE = timedelta(seconds=30)
 PATIENCE = timedelta(hours=1)
+_BESIDES = (bulk_job_service_pb2, snapshot_admin_service_pb2, snapshot_use_service_pb2)
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -49,6 +55,8 @@ class World:
     stub: SnapshotServiceStub
     administration: SnapshotAdminServiceStub
     uses: SnapshotUseServiceStub
+    jobs: BulkJobServiceStub
+    bulk: Bulk
     database: Database
     orgs: FakeOrgs
     keyring: Keyring
@@ -242,7 +250,7 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
     async with (
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
-        channel(target, pb, snapshot_admin_service_pb2, snapshot_use_service_pb2) as opened,
+        channel(target, pb, *_BESIDES) as opened,
     ):
         snapshots = Snapshots(
             database, heavy, url, to_auth, to_orgs, keyring.identity("snapshots"), keyring.trust()
@@ -254,6 +262,12 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
             SnapshotServiceStub(opened),
             SnapshotAdminServiceStub(opened),
             SnapshotUseServiceStub(opened),
+            BulkJobServiceStub(opened),
+            Bulk(
+                database.sessions,
+                Wakeups(url, "bulk under test"),
+                Organizations(to_orgs, keyring.identity("snapshots")),
+            ),
             database,
             orgs,
             keyring,
