@@ -109,6 +109,15 @@ class Pull(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class Turn(Base):
+    """When work of an organization was last taken up: the one that waited longest is next."""
+
+    __tablename__ = "turns"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    served_at: Mapped[datetime]
+
+
 class PullBlob(Base):
     """A pull needs a blob: it is not collected. `fetched`: the organization has shown that it may have it."""
 

@@ -141,11 +141,14 @@ async def leave_work(
     **values: Any,
 ) -> None:
     """Move snapshots to a state without work; work that nobody waits for any more is cancelled."""
-    pulls = {"ids": sorted({s.pull_id for s in snapshots if s.pull_id is not None})}
-    await session.execute(_HOLD_PULLS, pulls)
+    pulls = sorted({s.pull_id for s in snapshots if s.pull_id is not None})
+    if pulls:
+        await session.execute(_HOLD_PULLS, {"ids": pulls})
     standings = [standing(s) for s in snapshots]
     await move(session, organization_id, standings, to, pull_id=None, **values)
-    await release_pulls(session, (await session.scalars(_UNWANTED, pulls)).all())
+    if pulls:
+        unwanted = await session.scalars(_UNWANTED, {"ids": pulls})
+        await release_pulls(session, unwanted.all())
 
 
 async def _work_for(

@@ -29,6 +29,7 @@ _HOLD_ARTIFACTS = text(
     "SELECT id FROM artifacts WHERE organization_id = :organization_id ORDER BY id FOR UPDATE"
 )
 _FORGET_JOBS = text("DELETE FROM bulk_jobs WHERE organization_id = :organization_id")
+_FORGET_TURN = text("DELETE FROM turns WHERE organization_id = :organization_id")
 _CLEAR_ACCOUNT = text("DELETE FROM usage WHERE organization_id = :organization_id AND closed")
 _LEFT_OVER = text("""
 SELECT s.id, s.organization_id, s.state, s.generation, s.general, s.pull_id
@@ -75,5 +76,6 @@ async def forget(session: AsyncSession, organization_id: UUID) -> bool:
         await release_pull(session, pull_id)
     await release_artifacts(session, (await session.scalars(_HOLD_ARTIFACTS, gone)).all())
     await session.execute(_FORGET_JOBS, gone)
+    await session.execute(_FORGET_TURN, gone)
     await session.execute(_CLEAR_ACCOUNT, gone)
     return True

@@ -16,6 +16,11 @@ _STATEMENTS = (
         used_at timestamptz NOT NULL,
         recorded_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT pk_uses PRIMARY KEY (id))""",
+    """CREATE TABLE turns (
+        organization_id uuid NOT NULL,
+        served_at timestamptz NOT NULL,
+        CONSTRAINT pk_turns PRIMARY KEY (organization_id))
+        WITH (fillfactor = 50)""",
     "CREATE INDEX ix_uses_recorded_at ON uses (recorded_at)",
     """CREATE TABLE bulk_jobs (
         id uuid NOT NULL,
