@@ -26,6 +26,7 @@ from gateway.routes import (
     account_links,
     admin_organizations,
     admin_registries,
+    admin_snapshots,
     admin_users,
     api_keys,
     audit,
@@ -44,6 +45,7 @@ from gateway.routes import (
     registry_access,
     roles,
     service_account_keys,
+    snapshot_bulk,
     snapshots,
     users,
 )
@@ -53,7 +55,9 @@ from gateway.uses import KeyUses
 from gateway.visit import SCOPE_KEY
 
 _MODULES = (
+    # After the snapshots: `bulk` may be the name of one.
     snapshots,
+    snapshot_bulk,
     api_keys,
     key_changes,
     # Before the organizations: `invitations` is no id of one.
@@ -62,6 +66,7 @@ _MODULES = (
     organization_settings,
     quotas,
     admin_organizations,
+    admin_snapshots,
     members,
     roles,
     invitations,

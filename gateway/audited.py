@@ -29,6 +29,7 @@ _READS = {
     "region": ("listAvailableRegions", "listSharedRegions", "getRegionById"),
     "snapshot": (
         *("getSnapshot", "getAllSnapshots", "getSnapshotBuildLogs", "getSnapshotBuildLogsUrl"),
+        *("adminCanCleanupImage", "getBulkSnapshotJob"),
     ),
     "user": (
         *("getAuthenticatedUser", "getAvailableAccountProviders", "listPendingSsoLinks"),
@@ -97,6 +98,9 @@ _CHANGES = {
     "removeSnapshot": ("delete", "snapshot"),
     "activateSnapshot": ("activate", "snapshot"),
     "deactivateSnapshot": ("deactivate", "snapshot"),
+    "bulkSnapshots": ("update", "snapshot"),
+    "retrySnapshot": ("activate", "snapshot"),
+    "adminSetSnapshotGeneralStatus": ("set_general_status", "snapshot"),
     "linkAccount": ("link_account", ""),
     "unlinkAccount": ("unlink_account", ""),
     "confirmPendingSsoLink": ("link_account", ""),

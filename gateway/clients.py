@@ -32,9 +32,17 @@ from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
 from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
-from ratoon.snapshots.v1 import context_service_pb2, registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1 import (
+    bulk_job_service_pb2,
+    context_service_pb2,
+    registry_service_pb2,
+    snapshot_admin_service_pb2,
+    snapshot_service_pb2,
+)
+from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import BulkJobServiceStub
 from ratoon.snapshots.v1.context_service_pb2_grpc import ContextServiceStub
 from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceStub
+from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import SnapshotAdminServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 AUTH = (
@@ -51,7 +59,13 @@ ORGS = (
     region_service_pb2,
     role_service_pb2,
 )
-SNAPSHOTS = (context_service_pb2, registry_service_pb2, snapshot_service_pb2)
+SNAPSHOTS = (
+    bulk_job_service_pb2,
+    context_service_pb2,
+    registry_service_pb2,
+    snapshot_admin_service_pb2,
+    snapshot_service_pb2,
+)
 _PROBE_SECONDS = 2.0
 
 
@@ -84,6 +98,8 @@ class Services:
         self.audit = AuditServiceStub(orgs)
         self.registries = RegistryServiceStub(snapshots[0])
         self.contexts = ContextServiceStub(snapshots[0])
+        self.snapshot_administration = SnapshotAdminServiceStub(snapshots[0])
+        self.bulk_jobs = BulkJobServiceStub(snapshots[0])
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
         self._probes: dict[str, Any] = {
             name: health_pb2_grpc.HealthStub(c)

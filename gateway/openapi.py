@@ -51,6 +51,7 @@ _IF_MATCH = {
 }
 _CREATES = {
     "createSnapshot",
+    "bulkSnapshots",
     "createApiKey",
     "createOrganization",
     "createOrganizationRole",

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from chassis.grpc.caller import Caller, Identity, Trust, kid_of
 
-MACHINES = ("auth", "orgs", "snapshots", "gateway", "operator")
+MACHINES = ("auth", "orgs", "snapshots", "gateway", "operator", "sandboxes")
 
 
 class Keyring:

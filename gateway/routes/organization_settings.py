@@ -29,7 +29,7 @@ operations = router("/organizations", "organizations")
 @operations.patch(
     "/{organizationId:segment}",
     operation_id="updateOrganization",
-    summary="Rename an organization",
+    summary="Rename an organization, or say what its snapshots do",
     response_model=Organization,
     responses=errors(412, body=True),
 )
@@ -38,7 +38,10 @@ async def update_organization(
     call: Call, organizationId: Segment, body: UpdateOrganization
 ) -> Response:
     request = pb.UpdateOrganizationRequest(
-        organization_id=call.caller.organization_id, name=body.name, if_revision=call.if_revision
+        organization_id=call.caller.organization_id,
+        name=body.name,
+        snapshot_auto_activation=body.snapshot_auto_activation,
+        if_revision=call.if_revision,
     )
     answer = await call.rpc(call.services.organizations.UpdateOrganization, request)
     call.say_revision(answer.organization.revision)

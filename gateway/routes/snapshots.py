@@ -168,6 +168,23 @@ async def deactivate_snapshot(call: Call, id: Segment) -> Response:
     return Response(status_code=204)
 
 
+@operations.post(
+    "/{id:segment}/retry",
+    operation_id="retrySnapshot",
+    summary="Try a failed snapshot again",
+    status_code=200,
+    response_model=SnapshotDto,
+    responses=errors(400, 404, 409),
+)
+@guarded("snapshots.SnapshotService/RetrySnapshot")
+async def retry_snapshot(call: Call, id: Segment) -> Response:
+    request = pb.RetrySnapshotRequest(
+        organization_id=call.caller.organization_id, ref=pb.SnapshotRef(text=id)
+    )
+    answer = await call.rpc(call.services.snapshots.RetrySnapshot, request)
+    return json(snapshot_json(answer.snapshot))
+
+
 @operations.get(
     "/{id:segment}/build-logs",
     operation_id="getSnapshotBuildLogs",

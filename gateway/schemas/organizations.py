@@ -55,6 +55,7 @@ class Organization(Answer):
     sso_enabled: bool
     scim_enabled: bool
     default_queue_timeout: int | None
+    snapshot_auto_activation: bool
 
 
 class Encoded(msgspec.Struct, rename="camel"):
@@ -88,6 +89,7 @@ class Encoded(msgspec.Struct, rename="camel"):
     secret_quota: int
     max_secrets_per_sandbox: int
     preview_warning_enabled: bool
+    snapshot_auto_activation: bool
     # What this installation has nothing to say about, in the values that strict clients accept.
     sso_enabled: bool = False
     scim_enabled: bool = False
@@ -139,6 +141,7 @@ class Shown:
             secret_quota=limits.secret_quota,
             max_secrets_per_sandbox=limits.max_secrets_per_sandbox,
             preview_warning_enabled=said.preview_warning_enabled,
+            snapshot_auto_activation=said.snapshot_auto_activation,
         )
 
     def _until(self, suspension: pb.Suspension) -> str | None:

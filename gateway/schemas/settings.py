@@ -14,6 +14,10 @@ class UpdateOrganization(Asked):
     name: Text | None = Field(
         default=None, min_length=1, description="Display name; null or absent: as it is"
     )
+    snapshot_auto_activation: bool | None = Field(
+        default=None,
+        description="Activate an inactive snapshot when a sandbox is to start from it; null or absent: as it is",
+    )
 
 
 class OrganizationSandboxDefaultLimitedNetworkEgress(Asked):

@@ -56,6 +56,10 @@ class CreateSnapshot(Asked):
     )
 
 
+class SetSnapshotGeneralStatus(Asked):
+    general: bool = Field(description="Visible to every organization")
+
+
 class ProgressDto(Answer):
     phase: str = Field(
         description="resolving, downloading, building, storing, verifying or waiting"
@@ -99,6 +103,7 @@ class SnapshotDto(Answer):
     error_code: str | None = Field(description="Why it failed, for programs; stable")
     error_remedy: str | None = Field(description="What to do about the failure")
     progress: ProgressDto | None = Field(description="How far the work is, while there is any")
+    use_count: int = Field(description="How many sandboxes started from it; 0 if it is another's")
     build_info: BuildInfo = Field(
         default=None,  # type: ignore[assignment]  # absent is what is meant, null is never said
         json_schema_extra={"description": "What it was built from; absent when it was not"},
@@ -158,6 +163,7 @@ class Snapshot(msgspec.Struct, rename="camel"):
     error_code: str | None
     error_remedy: str | None
     progress: Progress | None
+    use_count: int
     initial_runner_id: str | None = None
     build_info: Built | msgspec.UnsetType = msgspec.UNSET
 
@@ -209,6 +215,7 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         failure.code if failure else None,
         failure.remedy if failure else None,
         _progress(said.progress) if said.HasField("progress") else None,
+        said.use_count,
         build_info=_built(said.build) if said.HasField("build") else msgspec.UNSET,
     )
 

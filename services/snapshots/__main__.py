@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from functools import partial
 
 import grpc
 
@@ -24,12 +23,26 @@ from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
-from ratoon.snapshots.v1 import context_service_pb2, registry_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1 import (
+    bulk_job_service_pb2,
+    context_service_pb2,
+    registry_service_pb2,
+    snapshot_admin_service_pb2,
+    snapshot_service_pb2,
+    snapshot_use_service_pb2,
+)
+from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import add_BulkJobServiceServicer_to_server
 from ratoon.snapshots.v1.context_service_pb2_grpc import add_ContextServiceServicer_to_server
 from ratoon.snapshots.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
+from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import (
+    add_SnapshotAdminServiceServicer_to_server,
+)
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
+from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import (
+    add_SnapshotUseServiceServicer_to_server,
+)
 from services.snapshots import events
-from services.snapshots.commands import grants, sealed
+from services.snapshots.commands import bulk, grants, sealed, uses
 from services.snapshots.commands.builds import BUILD_LOG
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
@@ -40,6 +53,8 @@ from services.snapshots.images.http import Http
 from services.snapshots.peers import Organizations
 from services.snapshots.queries.page import Pages
 from services.snapshots.registries.tokens import PushAccess
+from services.snapshots.servicer.admin import AdminServicer
+from services.snapshots.servicer.bulk import BulkServicer
 from services.snapshots.servicer.contexts import ContextServicer
 from services.snapshots.servicer.logs import Logs
 from services.snapshots.servicer.notifier import Notifier
@@ -47,6 +62,7 @@ from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
 from services.snapshots.servicer.upkeep import retire
+from services.snapshots.servicer.uses import UseServicer
 from services.snapshots.settings import DatabaseSettings, KeySettings, Settings
 
 
@@ -69,6 +85,7 @@ class Snapshots:
         no_builder: str = "no builder is set up",
     ) -> None:
         self._database = database
+        self._heavy = heavy
         self._auth = auth
         self._identity = identity
         self._verifier = Verifier(trust)
@@ -111,6 +128,21 @@ class Snapshots:
             ContextServicer(self._uploads, self._organizations),
         )
         server.add(
+            snapshot_admin_service_pb2,
+            add_SnapshotAdminServiceServicer_to_server,
+            AdminServicer(self._database, self._heavy.pool),
+        )
+        server.add(
+            snapshot_use_service_pb2,
+            add_SnapshotUseServiceServicer_to_server,
+            UseServicer(self._database.sessions, self._organizations),
+        )
+        server.add(
+            bulk_job_service_pb2,
+            add_BulkJobServiceServicer_to_server,
+            BulkServicer(self._database, self._organizations),
+        )
+        server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
             EventFeedServicer(self._feed, self._wakeups),
@@ -132,8 +164,13 @@ class Snapshots:
             tasks.create_task(retire(self._database.sessions, self._wakeups))
             tasks.create_task(self._reviews.run())
             tasks.create_task(self._from_auth.run(events.from_auth))
-            forget = partial(grants.purge, self._database.sessions)
-            tasks.create_task(purge.every_hour(self._feed, self._database, forget))
+            tasks.create_task(purge.every_hour(self._feed, self._database, self._forget))
+
+    async def _forget(self) -> None:
+        await grants.purge(self._database.sessions)
+        async with self._database.sessions.begin() as session:
+            await uses.forget(session)
+            await bulk.forget(session)
 
 
 async def serve(settings: Settings, contexts: ContextsSettings, stop: asyncio.Event) -> None:

@@ -24,6 +24,7 @@ from services.snapshots.domain import (
     recipe,
     registries,
 )
+from services.snapshots.queries.one import PROGRESS
 from services.snapshots.queries.page import Sort, Wanted
 from services.snapshots.queries.rows import Row
 from services.snapshots.tables import Registry
@@ -104,11 +105,12 @@ def fill(
 ) -> None:
     """Write a row (queries.rows) into a new message; `progress`: phase, bytes done, bytes in all, attempt.
 
-    `limits`: leave out regions that these do not make available. Lists are made of this, so the row is taken apart
-    at once, and fields are set one by one and only if they say something: anything else costs half as much again.
+    `limits`: it is somebody else's; what of it is its owner's business is left out, and so are regions that these
+    limits do not make available. Lists are made of this, so the row is taken apart at once, and fields are set one by one
+    and only if they say something: anything else costs half as much again.
     """
     (id_, organization, general, name, image, state, size, entrypoint, cpu, gpu, memory, disk,
-     error, _, _, regions, ref, source, created, updated, used) = row[:21]  # fmt: skip
+     error, _, _, regions, ref, source, created, updated, used, _, uses) = row[:23]  # fmt: skip
     snapshot.id, snapshot.organization_id = id_, organization
     snapshot.name, snapshot.image_ref, snapshot.state = name, image, state
     snapshot.cpu, snapshot.memory, snapshot.disk = cpu, memory, disk
@@ -122,18 +124,30 @@ def fill(
         regions = [r for r in regions if limits.available(r)]
     snapshot.region_ids.extend(regions)
     _fill_times(snapshot, created, updated, used)
-    if general or gpu or error or source or progress is not None:
-        _fill_rest(snapshot, row, progress)
+    if general or gpu or error or source or uses or progress is not None:
+        _fill_rest(snapshot, row, progress, own=limits is None)
 
 
-def _fill_rest(snapshot: snapshot_pb2.Snapshot, row: Row, progress: tuple[Any, ...] | None) -> None:
+def _fill_rest(
+    snapshot: snapshot_pb2.Snapshot, row: Row, progress: tuple[Any, ...] | None, *, own: bool
+) -> None:
     """Write what most snapshots have not."""
-    snapshot.general, snapshot.gpu, snapshot.source_sandbox_id = row[2], row[9], row[17]
-    if row[12]:
-        snapshot.failure.code, snapshot.failure.reason, snapshot.failure.remedy = row[12:15]
+    snapshot.general, snapshot.gpu = row[2], row[9]
+    if own:
+        snapshot.source_sandbox_id, snapshot.use_count = row[17], row[23]
+        if row[12]:
+            snapshot.failure.code, snapshot.failure.reason, snapshot.failure.remedy = row[12:15]
     if progress is not None:
         at = snapshot.progress
         at.phase, at.bytes_done, at.bytes_total, at.attempt = progress
+
+
+def whole(row: Row, limits: Limits | None) -> snapshot_pb2.Snapshot:
+    """Return the message of one row that was read with its work; `limits` as in `fill`."""
+    snapshot = snapshot_pb2.Snapshot()
+    progress = tuple(row[PROGRESS:]) if row[PROGRESS] else None
+    fill(snapshot, row, progress, limits)
+    return snapshot
 
 
 def created_to_proto(

@@ -120,6 +120,8 @@ def _limits_from_proto(organization_id: str, answer: pb.GetLimitsResponse) -> Li
         default_region_id=answer.default_region_id,
         regions={r.region_id: _region(r) for r in answer.regions},
         suspension=_suspension(answer) if answer.HasField("suspension") else None,
+        idle_minutes=limits.snapshot_deactivation_timeout_minutes,
+        auto_activation=answer.snapshot_auto_activation,
     )
 
 

@@ -152,6 +152,15 @@ class Pull(Base):
     build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id"))
 
 
+class Turn(Base):
+    """When work of an organization was last taken up: the one that waited longest is next."""
+
+    __tablename__ = "turns"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    served_at: Mapped[datetime]
+
+
 class PullBlob(Base):
     """A pull needs a blob: it is not collected. `fetched`: the organization has shown that it may have it."""
 
@@ -233,6 +242,7 @@ class Snapshot(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime | None]
     build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id"))
+    use_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class Registry(Base):
@@ -281,6 +291,63 @@ Index(
     unique=True,
     postgresql_where=text("preferred"),
 )
+
+
+class Use(Base):
+    """A sandbox started from a snapshot: told again, it is known. Forgotten after a week (commands.uses)."""
+
+    __tablename__ = "uses"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    snapshot_id: Mapped[UUID]
+    # Of the sandbox.
+    organization_id: Mapped[UUID]
+    used_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class BulkJob(Base):
+    """Something done to many snapshots of an organization. Forgotten a week after its end (commands.bulk)."""
+
+    __tablename__ = "bulk_jobs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID]
+    action: Mapped[str]
+    total: Mapped[int]
+    # The position of the item that is next.
+    next: Mapped[int] = mapped_column(server_default=text("0"))
+    done: Mapped[int] = mapped_column(server_default=text("0"))
+    unchanged: Mapped[int] = mapped_column(server_default=text("0"))
+    refused: Mapped[int] = mapped_column(server_default=text("0"))
+    # Who asked for it, from where: what is done is done in that name.
+    origin: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    touched_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+
+
+_UNFINISHED = text("finished_at IS NULL")
+Index("ix_bulk_jobs_touched_at", BulkJob.touched_at, postgresql_where=_UNFINISHED)
+Index("ix_bulk_jobs_organization_id", BulkJob.organization_id, postgresql_where=_UNFINISHED)
+Index("ix_bulk_jobs_finished_at", BulkJob.finished_at)
+
+
+class BulkItem(Base):
+    """One snapshot of a job, as it was named, and what became of it."""
+
+    __tablename__ = "bulk_items"
+
+    job_id: Mapped[UUID] = mapped_column(
+        ForeignKey("bulk_jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    given: Mapped[str]
+    # None: what was given is no id.
+    snapshot_id: Mapped[UUID | None]
+    name: Mapped[str] = mapped_column(server_default=text("''"))
+    outcome: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    code: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 _O, _CREATED = Snapshot.organization_id, Snapshot.created_at.desc()
@@ -339,6 +406,13 @@ Index(
     postgresql_where=text("build_id IS NOT NULL"),
 )
 Index("ix_snapshots_removing", Snapshot.updated_at, postgresql_where=text("state = 'removing'"))
+# By when it was made or used last, whichever is later: see commands.idle.
+Index(
+    "ix_snapshots_idle",
+    _O,
+    func.greatest(Snapshot.created_at, Snapshot.last_used_at),
+    postgresql_where=text("state = 'active'"),
+)
 Index(
     "ix_snapshots_source",
     _O,

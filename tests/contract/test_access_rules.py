@@ -10,6 +10,7 @@ from gateway.access import RULES, router, rule_of
 from gateway.app import application
 from gateway.clients import AUTH, ORGS, SNAPSHOTS
 from ratoon.events.v1 import event_feed_service_pb2
+from ratoon.snapshots.v1 import snapshot_use_service_pb2
 from tests.contract.access_table import table
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,9 @@ PUBLIC = {"listSharedRegions", "ConfigController_getConfig", "HealthController_l
 def test_every_rpc_has_a_rule() -> None:
     assert set(RULES) == METHODS
     assert set(rules([event_feed_service_pb2])) == {"/ratoon.events.v1.EventFeedService/Watch"}
+    uses = rules([snapshot_use_service_pb2])
+    assert {name.rpartition("/")[2] for name in uses} == {"ResolveForUse", "RecordUses"}
+    assert {rule.services for rule in uses.values()} == {frozenset({"sandboxes"})}
 
 
 def test_the_table_of_who_may_call_what_is_as_it_was_reviewed() -> None:

@@ -34,7 +34,11 @@ ACTIONS = {
     ),
     *("update_sandbox_default_limited_network_egress", "update_preview_warning"),
     *("update_otel_config", "delete_otel_config", "regenerate_proxy_api_key"),
-    *("regenerate_ssh_gateway_api_key", "regenerate_snapshot_manager_credentials"),
+    *(
+        "set_general_status",
+        "regenerate_ssh_gateway_api_key",
+        "regenerate_snapshot_manager_credentials",
+    ),
 }
 
 

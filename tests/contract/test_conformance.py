@@ -28,7 +28,7 @@ CHECKS = ",".join(
 
 # In parts, so that they can be asked side by side.
 PARTS = {
-    "snapshots": "^/(snapshots|object-storage|config|health|shared-regions)",
+    "snapshots": "^/(snapshots|admin/snapshots|object-storage|config|health|shared-regions)",
     "keys": "^/api-keys|/service-accounts",
     "people": "/(users|invitations|leave)(/|$)",
     "roles": "/roles",
@@ -59,6 +59,7 @@ def test_every_operation_is_in_one_part() -> None:
         ("settings", ADMIN),
         ("registries", ADMIN),
         ("people", ADMIN),
+        ("snapshots", ADMIN),
     ],
 )
 async def test_no_answer_is_unforeseen(

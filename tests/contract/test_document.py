@@ -16,6 +16,7 @@ from gateway.paths import PREFIX
 from gateway.schemas import (
     api_keys,
     audit,
+    bulk,
     errors,
     invitations,
     members,
@@ -50,6 +51,9 @@ LENIENT = {
 # Our own, beside the published ones.
 ADDED = {
     "updateOrganization",
+    "retrySnapshot",
+    "bulkSnapshots",
+    "getBulkSnapshotJob",
     "createServiceAccount",
     "getOrganizationMember",
     "getOrganizationRole",
@@ -155,6 +159,9 @@ def test_every_route_declares_what_it_answers() -> None:
         (snapshots.Snapshot, snapshots.SnapshotDto),
         (snapshots.Progress, snapshots.ProgressDto),
         (snapshots.Page, snapshots.PaginatedSnapshots),
+        (bulk.Item, bulk.BulkItem),
+        (bulk.Job, bulk.BulkJob),
+        (bulk.JobPage, bulk.BulkJobPage),
         (api_keys.Key, api_keys.ApiKeyList),
         (organizations.Encoded, organizations.Organization),
         (roles.EncodedRole, roles.OrganizationRole),

@@ -27,6 +27,8 @@ _ROWS = {
     "snapshots": (
         "SELECT t::text FROM snapshots t WHERE organization_id = $1",
         "SELECT t::text FROM registries t WHERE organization_id = $1",
+        # How far they are is the worker's doing.
+        "SELECT id::text || action || total FROM bulk_jobs WHERE organization_id = $1",
     ),
 }
 
@@ -81,6 +83,7 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
         "snapshotId": _snapshot(issuing, organization, word),
         "snapshotName": f"{word}-snapshot",
         "name": f"{word}-key",
+        "jobId": _job(issuing, owner, organization),
     }
     key = issuing.key(owner, organization, ALL - READ_SCOPES)
     return Tenant(word, owner, organization, key, things)
@@ -96,6 +99,12 @@ def _snapshot(issuing: Issuing, organization: str, word: str) -> str:
         f"{word}-snapshot",
     )
     return str(rows[0][0])
+
+
+def _job(issuing: Issuing, owner: Person, organization: str) -> str:
+    """Have something done to a snapshot that is not there."""
+    body = {"action": "deactivate", "ids": [str(uuid4())]}
+    return str(issuing.post("/snapshots/bulk", owner.token, body, organization)["id"])
 
 
 def rows_of(issuing: Issuing, organization: str) -> list[str]:

@@ -22,6 +22,7 @@ _IDS = {
     "/snapshots": ("snapshotId", "snapshotName"),
     "/docker-registry": ("registryId",),
     "/admin/docker-registry": ("registryId",),
+    "/admin/snapshots": ("snapshotId",),
 }
 _REGISTRY = {"name": "stolen", "url": "stolen.example", "username": "", "password": "stolen"}
 _ROLES = {"role": "member", "assignedRoleIds": []}
@@ -53,6 +54,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "updateRegistry": _REGISTRY,
     "createRegion": {"name": "stolen"},
     "updateRegion": {"proxyUrl": "https://stolen.example"},
+    "adminSetSnapshotGeneralStatus": {"general": True},
+    "bulkSnapshots": {"action": "remove", "ids": [str(uuid4())]},
 }
 # Where a body names something, and what of it: the first is a list or a text in which the name is put.
 NAMED: list[tuple[str, str, str]] = [

@@ -74,27 +74,34 @@ class FakeSnapshots(snapshot_service_pb2_grpc.SnapshotServiceServicer):
         self, request: snapshot_service_pb2.GetSnapshotRequest, context: Any
     ) -> snapshot_service_pb2.GetSnapshotResponse:
         await self.calls.heard("GetSnapshot", request, context)
-        return snapshot_service_pb2.GetSnapshotResponse(snapshot=self._find(request.ref.text))
+        return snapshot_service_pb2.GetSnapshotResponse(snapshot=self.find(request.ref.text))
 
     async def DeleteSnapshot(
         self, request: snapshot_service_pb2.DeleteSnapshotRequest, context: Any
     ) -> snapshot_service_pb2.DeleteSnapshotResponse:
         await self.calls.heard("DeleteSnapshot", request, context)
-        self._find(request.ref.text)
+        self.find(request.ref.text)
         return snapshot_service_pb2.DeleteSnapshotResponse()
 
     async def ActivateSnapshot(
         self, request: snapshot_service_pb2.ActivateSnapshotRequest, context: Any
     ) -> snapshot_service_pb2.ActivateSnapshotResponse:
         await self.calls.heard("ActivateSnapshot", request, context)
-        found = self._find(request.ref.text)
+        found = self.find(request.ref.text)
         return snapshot_service_pb2.ActivateSnapshotResponse(snapshot=found)
+
+    async def RetrySnapshot(
+        self, request: snapshot_service_pb2.RetrySnapshotRequest, context: Any
+    ) -> snapshot_service_pb2.RetrySnapshotResponse:
+        await self.calls.heard("RetrySnapshot", request, context)
+        found = self.find(request.ref.text)
+        return snapshot_service_pb2.RetrySnapshotResponse(snapshot=found)
 
     async def DeactivateSnapshot(
         self, request: snapshot_service_pb2.DeactivateSnapshotRequest, context: Any
     ) -> snapshot_service_pb2.DeactivateSnapshotResponse:
         await self.calls.heard("DeactivateSnapshot", request, context)
-        self._find(request.ref.text)
+        self.find(request.ref.text)
         return snapshot_service_pb2.DeactivateSnapshotResponse()
 
     async def GetUsage(
@@ -113,7 +120,7 @@ class FakeSnapshots(snapshot_service_pb2_grpc.SnapshotServiceServicer):
         self, request: snapshot_service_pb2.StreamBuildLogRequest, context: Any
     ) -> AsyncIterator[snapshot_service_pb2.StreamBuildLogResponse]:
         await self.calls.heard("StreamBuildLog", request, context)
-        found = self._find(request.ref.text)
+        found = self.find(request.ref.text)
         if found.name not in self.logs:
             raise NoBuild("it was not built")
         for data in self.logs[found.name]:
@@ -121,7 +128,7 @@ class FakeSnapshots(snapshot_service_pb2_grpc.SnapshotServiceServicer):
         if request.follow:
             await self.calls.heard("follow", request, context)
 
-    def _find(self, text: str) -> snapshot_pb2.Snapshot:
+    def find(self, text: str) -> snapshot_pb2.Snapshot:
         for snapshot in self.snapshots:
             if text in (snapshot.id, snapshot.name):
                 return snapshot

@@ -40,15 +40,20 @@ from ratoon.orgs.v1 import (
     role_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
+    bulk_job_service_pb2,
+    bulk_job_service_pb2_grpc,
     context_service_pb2,
     context_service_pb2_grpc,
     registry_service_pb2,
     registry_service_pb2_grpc,
+    snapshot_admin_service_pb2,
+    snapshot_admin_service_pb2_grpc,
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
 from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
+from tests.gateway_fakes.bulk import FakeBulkJobs
 from tests.gateway_fakes.contexts import FakeContexts
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
@@ -56,6 +61,7 @@ from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.people import FakePeople
 from tests.gateway_fakes.regions import FakeRegions
 from tests.gateway_fakes.registries import FakeRegistries
+from tests.gateway_fakes.snapshot_administration import FakeSnapshotAdministration
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.identities import Keyring
 
@@ -76,6 +82,8 @@ class Fakes:
         self.snapshots = FakeSnapshots()
         self.registries = FakeRegistries()
         self.contexts = FakeContexts()
+        self.bulk_jobs = FakeBulkJobs()
+        self.snapshot_administration = FakeSnapshotAdministration(self.snapshots)
         self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -192,6 +200,16 @@ class Fakes:
                     context_service_pb2,
                     context_service_pb2_grpc.add_ContextServiceServicer_to_server,
                     self.contexts,
+                ),
+                (
+                    snapshot_admin_service_pb2,
+                    snapshot_admin_service_pb2_grpc.add_SnapshotAdminServiceServicer_to_server,
+                    self.snapshot_administration,
+                ),
+                (
+                    bulk_job_service_pb2,
+                    bulk_job_service_pb2_grpc.add_BulkJobServiceServicer_to_server,
+                    self.bulk_jobs,
                 ),
             ],
         }

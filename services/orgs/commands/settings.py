@@ -15,15 +15,20 @@ from services.orgs.domain.telemetry import Telemetry
 from services.orgs.tables import Organization
 
 
-async def rename(
+async def update(
     session: AsyncSession, organization_id: UUID | None, owner: str, request: Any
 ) -> UUID:
-    """Rename an organization, if a name is told, and return its id."""
+    """Change what is told of an organization, and return its id."""
     organization = await held_by(session, organization_id, owner)
     check_revision(organization.revision, request)
+    said: dict[str, Any] = {}
     if request.HasField("name"):
-        organization.name = display_name(request.name)
-        await tell(session, organization, "update", "name", name=organization.name)
+        said["name"] = organization.name = display_name(request.name)
+    if request.HasField("snapshot_auto_activation"):
+        organization.snapshot_auto_activation = request.snapshot_auto_activation
+        said["snapshotAutoActivation"] = request.snapshot_auto_activation
+    if said:
+        await tell(session, organization, "update", *said, **said)
     return organization.id
 
 

@@ -15,6 +15,8 @@ from services.orgs.domain.audit import Record, status_of
 # Names the ids of records, which are made of the events' places.
 _NAMESPACE = UUID("8f3f0d3c-6a47-4b0e-9c35-5c8f4f7f6e11")
 SYSTEM = "system"
+# From where a snapshot comes back only when somebody asks for it.
+_OUT_OF_USE = ("inactive", "error", "build_failed")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 # action, target type, target id, particulars
@@ -95,7 +97,7 @@ def _snapshot_moved(event: event_pb2.Event) -> Said | None:
         action = "delete"
     elif moved.new_state == "inactive":
         action = "deactivate"
-    elif moved.old_state == "inactive":
+    elif moved.old_state in _OUT_OF_USE:
         action = "activate"
     else:
         return None

@@ -11,7 +11,7 @@ from services.orgs.domain.telemetry import MASK
 
 def organization_to_proto(row: Any) -> pb.Organization:
     (id_, created, updated, name, created_by, personal, region, limited_egress, *rest) = row
-    revision, preview_warning, endpoint, header_names, experimental, *rest = rest
+    revision, preview_warning, auto_activation, endpoint, header_names, experimental, *rest = rest
     return pb.Organization(
         id=id_,
         create_time=stamp(created),
@@ -27,17 +27,19 @@ def organization_to_proto(row: Any) -> pb.Organization:
         otel_config=_masked(endpoint, header_names),
         experimental_config="" if experimental == "{}" else experimental,
         preview_warning_enabled=preview_warning,
+        snapshot_auto_activation=auto_activation,
     )
 
 
 def known_limits_to_proto(row: Any, regions: list[Any]) -> service_pb.GetLimitsResponse:
-    region, revision, *rest = row
+    region, revision, auto_activation, *rest = row
     return service_pb.GetLimitsResponse(
         limits=limits_to_proto(rest[4:]),
         suspension=_suspension_to_proto(*rest[:4]),
         default_region_id=region,
         regions=[region_limits_to_proto(r) for r in regions],
         revision=revision,
+        snapshot_auto_activation=auto_activation,
     )
 
 

@@ -28,7 +28,7 @@ o.sandbox_lifecycle_rate_limit_ttl_seconds,
 o.secret_quota, o.max_secrets_per_sandbox, o.max_concurrent_snapshot_processing
 """
 _SETTINGS = """
-o.revision, o.preview_warning_enabled, o.otel_endpoint, o.otel_header_names, o.experimental_config::text
+o.revision, o.preview_warning_enabled, o.snapshot_auto_activation, o.otel_endpoint, o.otel_header_names, o.experimental_config::text
 """
 ORGANIZATION = (
     f"o.id::text, {micros('o.created_at')}, {micros('o.updated_at')}, o.name, o.created_by, o.personal,"

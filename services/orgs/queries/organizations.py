@@ -21,7 +21,7 @@ AND (o.created_at, o.id) > ('epoch'::timestamptz + $3::bigint * interval '1 micr
 """
 _ONE_OF_USER = f"SELECT {ORGANIZATION} {_JOINED} AND m.organization_id = $2"
 _LIMITS = (
-    f"SELECT o.default_region_id, o.revision, {SUSPENSION}, {LIMITS}"
+    f"SELECT o.default_region_id, o.revision, o.snapshot_auto_activation, {SUSPENSION}, {LIMITS}"
     " FROM organizations o WHERE o.id = $1"
 )
 _QUOTAS_OF_USER = f"SELECT {LIMITS} {_JOINED} AND m.organization_id = $2"

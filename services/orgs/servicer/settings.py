@@ -31,7 +31,7 @@ class SettingsServicer(OrganizationServiceServicer):
     ) -> pb.UpdateOrganizationResponse:
         me, id_ = current_caller.get().user_id, uuid_of(request.organization_id)
         async with self._sessions.begin() as session:
-            changed = await settings.rename(session, id_, me, request)
+            changed = await settings.update(session, id_, me, request)
             row = await queries.row_of(session, changed)
         return pb.UpdateOrganizationResponse(organization=organization_to_proto(row))
 

@@ -61,6 +61,7 @@ class Organization(Dated, Revised, Base):
     sandbox_lifecycle_rate_limit_ttl_seconds: Mapped[int | None]
     sandbox_limited_network_egress: Mapped[bool]
     preview_warning_enabled: Mapped[bool] = mapped_column(server_default=text("false"))
+    snapshot_auto_activation: Mapped[bool] = mapped_column(server_default=text("false"))
     secret_quota: Mapped[int] = mapped_column(server_default="0")
     max_secrets_per_sandbox: Mapped[int] = mapped_column(server_default="0")
     max_concurrent_snapshot_processing: Mapped[int | None]

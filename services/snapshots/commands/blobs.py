@@ -50,10 +50,10 @@ _DESCRIBE = text(
     "UPDATE blobs SET diff_id = :diff_id, unpacked_bytes = :unpacked_bytes, entries = :entries WHERE digest = :digest"
 )
 _UNPIN = text("""
-WITH loose AS (DELETE FROM pull_blobs WHERE pull_id = :pull_id RETURNING digest)
-INSERT INTO garbage (digest) SELECT digest FROM loose ON CONFLICT DO NOTHING
+WITH loose AS (DELETE FROM pull_blobs WHERE pull_id = ANY(:ids) RETURNING digest)
+INSERT INTO garbage (digest) SELECT DISTINCT digest FROM loose ON CONFLICT DO NOTHING
 """)
-_DROP_PULL = text("DELETE FROM pulls WHERE id = :pull_id")
+_DROP_PULLS = text("DELETE FROM pulls WHERE id = ANY(:ids)")
 _FORGET = text("""
 WITH loose AS (DELETE FROM artifact_blobs WHERE artifact_id = ANY(:ids) RETURNING digest)
 INSERT INTO garbage (digest) SELECT DISTINCT digest FROM loose ON CONFLICT DO NOTHING
@@ -119,10 +119,16 @@ async def collect(session: AsyncSession, *, limit: int = 100) -> tuple[list[str]
 
 async def release_pull(session: AsyncSession, pull_id: UUID) -> None:
     """Drop a pull, whose row the caller holds, and its pins; whoever works on it hears of that at once."""
-    await session.execute(_UNPIN, {"pull_id": pull_id})
-    await builds.cancel(session, pull_id)
-    await session.execute(_DROP_PULL, {"pull_id": pull_id})
-    await wake_workers(session)
+    await release_pulls(session, (pull_id,))
+
+
+async def release_pulls(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Drop several as `release_pull` does."""
+    if ids:
+        await session.execute(_UNPIN, {"ids": list(ids)})
+        await builds.cancel(session, ids)
+        await session.execute(_DROP_PULLS, {"ids": list(ids)})
+        await wake_workers(session)
 
 
 async def release_artifacts(session: AsyncSession, ids: Sequence[UUID]) -> None:

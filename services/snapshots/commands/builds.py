@@ -27,7 +27,7 @@ WHERE id = :id AND state = 'building'
 """)
 _CANCEL = text("""
 UPDATE builds AS b SET state = 'cancelled', updated_at = clock_timestamp()
-FROM pulls AS p WHERE p.id = :pull_id AND b.id = p.build_id AND b.state = 'building' RETURNING b.id
+FROM pulls AS p WHERE p.id = ANY(:pull_ids) AND b.id = p.build_id AND b.state = 'building' RETURNING b.id
 """)
 _JOIN = text("""
 SELECT b.id, p.id AS pull_id FROM builds AS b JOIN pulls AS p ON p.build_id = b.id
@@ -73,9 +73,9 @@ async def end(
     await wake_readers(session)
 
 
-async def cancel(session: AsyncSession, pull_id: UUID) -> None:
-    """Note that a build ends undone, if the work is one that runs."""
-    if (await session.execute(_CANCEL, {"pull_id": pull_id})).first() is not None:
+async def cancel(session: AsyncSession, pull_ids: Sequence[UUID]) -> None:
+    """Note that builds end undone, of those works that are builds which run."""
+    if (await session.execute(_CANCEL, {"pull_ids": list(pull_ids)})).first() is not None:
         await wake_readers(session)
 
 

@@ -117,7 +117,10 @@ CREATE_BUILD = (
 _WHY = """
 SELECT u.closed, u.limits_revision > $4, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
 FROM usage AS u WHERE u.organization_id = $1"""
-_OPEN_ACCOUNT = "INSERT INTO usage (organization_id) VALUES ($1) ON CONFLICT DO NOTHING"
+# The first review finds out when something may be idle, and each one when the next is due.
+_OPEN_ACCOUNT = """
+WITH asked AS (INSERT INTO reviews (organization_id) VALUES ($1) ON CONFLICT DO NOTHING)
+INSERT INTO usage (organization_id) VALUES ($1) ON CONFLICT DO NOTHING"""
 
 # Where a row of CREATE_… says that there is new work, not only more who wait for what is done already.
 STARTED = 6

@@ -11,9 +11,10 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.snapshots.commands import builds
-from services.snapshots.commands.blobs import release_pull
+from services.snapshots.commands.blobs import release_pulls
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import (
+    FAILED,
     Busy,
     IdRequired,
     Limits,
@@ -50,6 +51,7 @@ _START_PULL = text(
     " ON CONFLICT DO NOTHING RETURNING id"
 )
 _NOW = text("SELECT clock_timestamp()")
+_NO_FAILURE = {"error_code": "", "error_reason": "", "error_remedy": ""}
 
 
 async def delete(session: AsyncSession, organization_id: UUID, ref: str) -> None:
@@ -85,27 +87,52 @@ async def activate(
         raise StateConflict(
             f"a snapshot that is {snapshot.state} cannot be activated", current=snapshot.state
         )
+    check_usable(snapshot, limits, now)
+    to, values = await to_be_had(session, organization_id, snapshot)
+    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
+    return UUID(str(snapshot.id))
+
+
+async def retry(
+    session: AsyncSession, organization_id: UUID, ref: str, limits: Limits, now: float
+) -> UUID:
+    """Try a failed snapshot again, why it failed forgotten, and return its id. Refused as RetrySnapshot says."""
+    snapshot = await _own(session, organization_id, ref)
+    if snapshot.state not in FAILED:
+        raise StateConflict(
+            f"a snapshot that is {snapshot.state} has not failed", current=snapshot.state
+        )
+    check_usable(snapshot, limits, now)
+    to, values = await to_be_had(session, organization_id, snapshot)
+    # Its size may have been what it failed for; it is another one's now, or not known yet.
+    values = {"size_bytes": None, **_NO_FAILURE, **values}
+    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
+    return UUID(str(snapshot.id))
+
+
+def check_usable(snapshot: Row[Any], limits: Limits, now: float) -> None:
+    """Refuse to bring into use what its organization may not use (any more)."""
     limits.check_not_suspended(now)
     for region_id in snapshot.region_ids:
         limits.check_available(region_id)
         limits.check_resources(
             region_id, cpu=snapshot.cpu, memory=snapshot.memory, disk=snapshot.disk
         )
+
+
+async def to_be_had(
+    session: AsyncSession, organization_id: UUID, snapshot: Row[Any]
+) -> tuple[State, dict[str, Any]]:
+    """Return where a snapshot out of use goes on its way back, and what is written along.
+
+    Active if its artifact is in the store; else there is work that it waits for from now on.
+    """
     artifact = await _artifact(session, organization_id, snapshot)
-    to, values = State.ACTIVE, dict[str, Any]()
     if artifact is not None and artifact.stored:
         values = {"artifact_id": artifact.id, "ref": artifact.ref}
         values |= {"size_bytes": artifact.size_bytes, "last_used_at": await session.scalar(_NOW)}
-    elif snapshot.build_id is not None:
-        to = State.PENDING
-        values["build_id"], values["pull_id"] = await _build_again(session, snapshot.build_id)
-        await wake_workers(session)
-    else:
-        to, digest = State.PENDING, "" if artifact is None else artifact.manifest_digest
-        values["pull_id"] = await _pull(session, organization_id, snapshot.image_ref, digest)
-        await wake_workers(session)
-    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
-    return UUID(str(snapshot.id))
+        return State.ACTIVE, values
+    return await _work_for(session, organization_id, snapshot, artifact)
 
 
 async def leave_work(
@@ -116,15 +143,32 @@ async def leave_work(
     **values: Any,
 ) -> None:
     """Move snapshots to a state without work; work that nobody waits for any more is cancelled."""
-    pulls = {"ids": sorted({s.pull_id for s in snapshots if s.pull_id is not None})}
-    await session.execute(_HOLD_PULLS, pulls)
+    pulls = sorted({s.pull_id for s in snapshots if s.pull_id is not None})
+    if pulls:
+        await session.execute(_HOLD_PULLS, {"ids": pulls})
     standings = [standing(s) for s in snapshots]
     await move(session, organization_id, standings, to, pull_id=None, **values)
-    for pull_id in (await session.scalars(_UNWANTED, pulls)).all():
-        await release_pull(session, pull_id)
-    if pulls["ids"]:
+    if pulls:
+        unwanted = await session.scalars(_UNWANTED, {"ids": pulls})
+        await release_pulls(session, unwanted.all())
         # The build may go on for others; who reads its log for one of these is told that it is over for them.
         await builds.wake_readers(session)
+
+
+async def _work_for(
+    session: AsyncSession, organization_id: UUID, snapshot: Row[Any], artifact: Row[Any] | None
+) -> tuple[State, dict[str, Any]]:
+    """Join or start the work that makes its artifact again."""
+    if snapshot.build_id is not None:
+        build_id, pull_id = await _build_again(session, snapshot.build_id)
+        await wake_workers(session)
+        return State.PENDING, {"build_id": build_id, "pull_id": pull_id}
+    if not snapshot.image_ref:
+        raise StateConflict("there is nothing to make it of again", current=snapshot.state)
+    digest = "" if artifact is None else artifact.manifest_digest
+    pull_id = await _pull(session, organization_id, snapshot.image_ref, digest)
+    await wake_workers(session)
+    return State.PENDING, {"pull_id": pull_id}
 
 
 async def _own(session: AsyncSession, organization_id: UUID, ref: str) -> Row[Any]:
@@ -142,7 +186,7 @@ async def _artifact(
     """Return the artifact it had, or the one that its image is pinned to, if the organization has that."""
     if snapshot.artifact_id is not None:
         return (await session.execute(_ARTIFACT_BY_ID, {"id": snapshot.artifact_id})).one()
-    if snapshot.build_id is not None:
+    if not snapshot.image_ref:
         return None
     bound = {"organization_id": organization_id, "digest": pinned(snapshot.image_ref)}
     return (await session.execute(_ARTIFACT_BY_DIGEST, bound)).one_or_none()

@@ -14,15 +14,19 @@ from services.snapshots.commands.blobs import release_pull
 from services.snapshots.commands.moves import Standing, move, standing
 from services.snapshots.domain import Claim, Failure, NewArtifact, State
 
-# A worker that died is found by its lease, which `due_at` holds while a pull runs. No organization takes all workers.
+# A worker that died is found by its lease, which `due_at` holds while a pull runs. No organization takes all workers,
+# and none waits until the queue of another is empty: they take turns.
 _CLAIM = text("""
 WITH busy AS (
     SELECT organization_id FROM pulls WHERE running AND due_at > now() AND (build_id IS NOT NULL) = :builds
     GROUP BY organization_id HAVING count(*) >= :share),
 next AS (
-    SELECT id FROM pulls WHERE due_at <= now() AND (build_id IS NOT NULL) = :builds
-    AND organization_id NOT IN (SELECT organization_id FROM busy)
-    ORDER BY due_at FOR UPDATE SKIP LOCKED LIMIT 1)
+    SELECT p.id, p.organization_id FROM pulls AS p LEFT JOIN turns AS t USING (organization_id)
+    WHERE p.due_at <= now() AND (p.build_id IS NOT NULL) = :builds AND p.organization_id NOT IN (SELECT organization_id FROM busy)
+    ORDER BY t.served_at NULLS FIRST, p.due_at FOR UPDATE OF p SKIP LOCKED LIMIT 1),
+served AS (
+    INSERT INTO turns (organization_id, served_at) SELECT organization_id, clock_timestamp() FROM next
+    ON CONFLICT (organization_id) DO UPDATE SET served_at = excluded.served_at)
 UPDATE pulls AS p SET running = true, worker = :worker, attempt = attempt + 1, due_at = now() + :lease,
     deadline_at = coalesce(deadline_at, now() + :patience), phase = 'resolving'
 FROM next WHERE p.id = next.id
@@ -80,7 +84,8 @@ async def claim_pull(
     share: int,
     builds: bool = False,
 ) -> Claim | None:
-    """Take the pull that is due the longest, or None; if `builds`, of those that a builder does.
+    """Take the pull that is due the longest, of the organization that was served the longest ago; or None.
+    If `builds`, of those that a builder does.
 
     `patience` sets the deadline of one that is claimed for the first time; an organization that has `share` pulls
     running waits.

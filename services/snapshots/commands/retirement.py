@@ -29,6 +29,8 @@ _STILL_THERE = text("SELECT 1 FROM snapshots WHERE organization_id = :organizati
 _HOLD_ARTIFACTS = text(
     "SELECT id FROM artifacts WHERE organization_id = :organization_id ORDER BY id FOR UPDATE"
 )
+_FORGET_JOBS = text("DELETE FROM bulk_jobs WHERE organization_id = :organization_id")
+_FORGET_TURN = text("DELETE FROM turns WHERE organization_id = :organization_id")
 _CLEAR_ACCOUNT = text("DELETE FROM usage WHERE organization_id = :organization_id AND closed")
 _LEFT_OVER = text("""
 SELECT s.id, s.organization_id, s.state, s.generation, s.general, s.pull_id
@@ -77,5 +79,7 @@ async def forget(session: AsyncSession, organization_id: UUID) -> bool:
     for pull_id in pulls:
         await release_pull(session, pull_id)
     await release_artifacts(session, (await session.scalars(_HOLD_ARTIFACTS, gone)).all())
+    await session.execute(_FORGET_JOBS, gone)
+    await session.execute(_FORGET_TURN, gone)
     await session.execute(_CLEAR_ACCOUNT, gone)
     return True

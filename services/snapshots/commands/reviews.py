@@ -1,7 +1,8 @@
 """What follows from the limits of an organization: what they forbid is made no more, and what a suspension ends is ended.
 
-A row of `reviews` says when an organization is to be looked at: now, because orgs says that something changed, or when
-the grace period of its suspension ends.
+A row of `reviews` says when an organization is to be looked at: now, because orgs says that something changed, when
+the grace period of its suspension ends, or when something may have been idle for too long. Every organization that ever
+had a snapshot has one, but for those without an idle rule.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _SAME = "organization_id = :organization_id AND due_at = :due_at"
 _LATER = text(f"UPDATE reviews SET due_at = :later WHERE {_SAME}")
 _DONE = text(f"DELETE FROM reviews WHERE {_SAME}")
 _APPLY = text("""
+WITH asked AS (
+    INSERT INTO reviews (organization_id) VALUES (:organization_id) ON CONFLICT DO NOTHING)
 INSERT INTO usage (organization_id, limits_revision) VALUES (:organization_id, :revision)
 ON CONFLICT (organization_id) DO UPDATE SET limits_revision = excluded.limits_revision
 WHERE usage.limits_revision < excluded.limits_revision
@@ -81,6 +84,12 @@ async def apply(session: AsyncSession, organization_id: UUID, revision: int) -> 
     await session.execute(_APPLY, {"organization_id": organization_id, "revision": revision})
 
 
+async def holds(session: AsyncSession, organization_id: UUID, revision: int) -> bool:
+    """Tell whether no later limits than these are known."""
+    known = {"organization_id": organization_id, "revision": revision}
+    return (await session.execute(_HOLDS, known)).first() is not None
+
+
 async def take_out_of_use(
     session: AsyncSession, organization_id: UUID, revision: int, *, limit: int = 100
 ) -> bool:
@@ -88,8 +97,7 @@ async def take_out_of_use(
 
     False: nothing is left, or the limits of this revision hold no longer.
     """
-    known = {"organization_id": organization_id, "revision": revision}
-    if (await session.execute(_HOLDS, known)).first() is None:
+    if not await holds(session, organization_id, revision):
         return False
     states = [state.value for state in DEACTIVATABLE]
     bound = {"organization_id": organization_id, "states": states, "limit": limit}

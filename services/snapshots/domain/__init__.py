@@ -11,6 +11,7 @@ from services.snapshots.domain.draft import (
     pinned,
 )
 from services.snapshots.domain.events import (
+    Audited,
     SnapshotCreated,
     SnapshotRemoved,
     SnapshotStateChanged,
@@ -50,10 +51,12 @@ from services.snapshots.domain.refusals import (
     SnapshotGeneral,
     SnapshotNotFound,
     StateConflict,
+    UseInvalid,
 )
 from services.snapshots.domain.states import (
     CONSUMING,
     DEACTIVATABLE,
+    FAILED,
     MOVES,
     State,
     check_move,
@@ -71,8 +74,10 @@ __all__ = [
     "CONSUMING",
     "DEACTIVATABLE",
     "DEFAULT_ENTRYPOINT",
+    "FAILED",
     "MOVES",
     "NAME_LENGTH",
+    "Audited",
     "Blob",
     "Build",
     "BuildNotFound",
@@ -119,6 +124,7 @@ __all__ = [
     "StateConflict",
     "StoreFull",
     "Suspension",
+    "UseInvalid",
     "check_move",
     "check_name",
     "check_resources",

@@ -59,6 +59,10 @@ class Limits:
     default_region_id: str
     regions: Mapping[str, Region]
     suspension: Suspension | None
+    # Without use for so long, a snapshot goes out of use. 0: none does.
+    idle_minutes: int = 0
+    # What is inactive is activated when a sandbox is to start from it.
+    auto_activation: bool = False
 
     def check_not_suspended(self, now: float) -> None:
         suspension = self.suspension

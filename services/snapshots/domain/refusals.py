@@ -103,6 +103,10 @@ class PageInvalid(Refusal):
     kind, reason = Kind.INVALID_ARGUMENT, "PAGE_INVALID"
 
 
+class UseInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "USE_INVALID"
+
+
 class Busy(Refusal):
     """Somebody else changed the same snapshot over and over; nothing was done."""
 

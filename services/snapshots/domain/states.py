@@ -27,12 +27,14 @@ MOVES: dict[State, frozenset[State]] = {
     S.SNAPSHOTTING: frozenset({S.ACTIVE, S.ERROR, S.REMOVING}),
     S.ACTIVE: frozenset({S.INACTIVE, S.REMOVING}),
     S.INACTIVE: frozenset({S.ACTIVE, S.PENDING, S.REMOVING}),
-    S.ERROR: frozenset({S.REMOVING}),
-    S.BUILD_FAILED: frozenset({S.REMOVING}),
+    S.ERROR: frozenset({S.ACTIVE, S.PENDING, S.BUILDING, S.REMOVING}),
+    S.BUILD_FAILED: frozenset({S.ACTIVE, S.PENDING, S.BUILDING, S.REMOVING}),
     S.REMOVING: frozenset(),
 }
 # What takes a place of the organization's quota.
 CONSUMING = frozenset({S.BUILDING, S.PENDING, S.PULLING, S.ACTIVE, S.SNAPSHOTTING})
+# What may be tried again.
+FAILED = frozenset({S.ERROR, S.BUILD_FAILED})
 # What may be taken out of use.
 DEACTIVATABLE = frozenset(s for s, targets in MOVES.items() if S.INACTIVE in targets)
 

@@ -45,6 +45,15 @@ class ImageReference:
         """What to ask the registry for."""
         return self.digest or self.tag or "latest"
 
+    def spellings(self) -> list[str]:
+        """Return every way in which people write where it is, with its tag and without digest."""
+        hosts, repositories = [f"{self.host}/"], [self.repository]
+        if self.host == DOCKER_HUB:
+            hosts = ["", *(f"{name}/" for name in sorted(_DOCKER_HUB_NAMES))]
+            repositories.append(self.repository.removeprefix("library/"))
+        tag = f":{self.tag}" if self.tag else ""
+        return sorted({f"{host}{name}{tag}" for host in hosts for name in repositories})
+
     def at(self, digest: str) -> str:
         """Exactly this content: `host/repository@sha256:…`."""
         return f"{self.name}@{digest}"

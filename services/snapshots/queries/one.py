@@ -24,11 +24,24 @@ _BY_NAME = _GET.format(" UNION ALL ".join((_OWN_NAME, _GENERAL_NAME)))
 _BY_ANY = _GET.format(" UNION ALL ".join((_OWN_NAME, _OWN_ID, _GENERAL_NAME, _GENERAL_ID)))
 _BY_ID = text(_GET.format("SELECT * FROM snapshots WHERE id = :id"))
 # Where phase, bytes done, bytes in all and attempt of its work begin.
-PROGRESS = 23
+PROGRESS = 24
+STANDING = (
+    "id, organization_id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids,"
+    " cpu, memory, disk, build_id"
+)
 _STANDING = text(
-    "SELECT id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids, cpu, memory, disk, build_id"
+    f"SELECT {STANDING}"
     " FROM snapshots WHERE organization_id = :organization_id AND (id = :id OR name = :name)"
 )
+_MEANT = text(
+    f"SELECT {STANDING} FROM ("
+    + " UNION ALL ".join((_OWN_NAME, _OWN_ID, _GENERAL_NAME, _GENERAL_ID))
+    .replace("$1", ":organization_id")
+    .replace("$2", ":name")
+    .replace("$3", "CAST(:id AS uuid)")
+    + " LIMIT 1) AS s"
+)
+_STORED = text("SELECT stored FROM artifacts WHERE id = :id")
 
 
 async def get(pool: Pool, organization_id: UUID, ref: str) -> Row:
@@ -54,6 +67,17 @@ async def own(session: AsyncSession, organization_id: UUID, ref: str) -> tuple[R
     bound = {"organization_id": organization_id, "id": id_, "name": ref}
     rows = (await session.execute(_STANDING, bound)).all()
     return next((r for r in rows if r.id == id_), None), any(r.name == ref for r in rows)
+
+
+async def meant(session: AsyncSession, organization_id: UUID, ref: str) -> Row | None:
+    """Return the standing of the snapshot that `get` returns, within a transaction; None: there is none."""
+    bound = {"organization_id": organization_id, "name": ref, "id": _possible(ref)}
+    return (await session.execute(_MEANT, bound)).one_or_none()
+
+
+async def is_stored(session: AsyncSession, artifact_id: UUID | None) -> bool:
+    """Tell whether an artifact is there, and in the store."""
+    return bool(await session.scalar(_STORED, {"id": artifact_id}))
 
 
 def _possible(ref: str) -> UUID | None:

@@ -1,17 +1,20 @@
-"""Organizations are looked at when orgs says that they changed, and when the grace period of a suspension ends."""
+"""Organizations are looked at when orgs says that they changed, when the grace period of a suspension ends, and when
+something of theirs may have been idle for too long."""
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import grpc
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Sessions
 from chassis.grpc.feed import wait
 from chassis.listen import Wakeups
 from chassis.process import unless_cancelled
-from services.snapshots.commands import retirement, reviews
+from services.snapshots.commands import idle, retirement, reviews
 from services.snapshots.domain import Busy, Limits, OrganizationGone
 from services.snapshots.peers import Organizations
 from services.snapshots.servicer.upkeep import AWAY
@@ -20,6 +23,10 @@ log = logging.getLogger(__name__)
 # For what nobody told of; a notification may be lost together with its connection.
 _LONGEST_SECONDS, _AWAY_SECONDS = 60.0, 1.0
 _PATIENCE = timedelta(minutes=1)
+# However many go idle one after the other, an organization is not looked at more often than so.
+_SHORTEST = timedelta(seconds=1)
+# A century without use is never, and further back there is no date.
+_LONGEST_IDLE_MINUTES = 100 * 366 * 24 * 60
 
 
 class Reviews:
@@ -70,12 +77,7 @@ class Reviews:
         except OrganizationGone:
             later = await self._forget(id_)
         else:
-            suspension = limits.suspension
-            if suspension is not None and suspension.cleans_up(review.now):
-                if suspension.cleanup > review.now:
-                    later = datetime.fromtimestamp(suspension.cleanup, UTC)
-                else:
-                    await self._clean_up(id_, limits.revision)
+            later = _earliest(await self._suspend(review, limits), await self._rest(review, limits))
         async with self._sessions.begin() as session:
             await reviews.settle(session, review, later)
 
@@ -85,11 +87,38 @@ class Reviews:
             forgotten = await retirement.forget(session, organization_id)
         return None if forgotten else datetime.now(UTC) + _PATIENCE
 
-    async def _clean_up(self, organization_id: UUID, revision: int) -> None:
+    async def _suspend(self, review: reviews.Review, limits: Limits) -> datetime | None:
+        """Take out of use what a suspension ends; return when that is due, if it will be."""
+        suspension = limits.suspension
+        if suspension is None or not suspension.cleans_up(review.now):
+            return None
+        if suspension.cleanup > review.now:
+            return datetime.fromtimestamp(suspension.cleanup, UTC)
+        await self._repeat(
+            lambda s: reviews.take_out_of_use(s, review.organization_id, limits.revision)
+        )
+        return None
+
+    async def _rest(self, review: reviews.Review, limits: Limits) -> datetime | None:
+        """Take out of use what is idle; return when something is next, if ever."""
+        if not 0 < limits.idle_minutes <= _LONGEST_IDLE_MINUTES:
+            return None
+        id_, timeout = review.organization_id, timedelta(minutes=limits.idle_minutes)
+        now = datetime.fromtimestamp(review.now, UTC)
+        await self._repeat(lambda s: idle.deactivate(s, id_, now - timeout, limits.revision))
+        async with self._sessions.begin() as session:
+            due = await idle.next_due(session, id_, now, timeout)
+        return max(due, now + _SHORTEST)
+
+    async def _repeat(self, act: Callable[[AsyncSession], Awaitable[bool]]) -> None:
         more = True
         while more:
             try:
                 async with self._sessions.begin() as session:
-                    more = await reviews.take_out_of_use(session, organization_id, revision)
+                    more = await act(session)
             except Busy:
                 more = True
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -22,6 +22,7 @@ from services.snapshots.convert import (
     fill_build,
     page_from_proto,
     wants_build,
+    whole,
 )
 from services.snapshots.domain import (
     BuilderUnavailable,
@@ -119,7 +120,8 @@ class SnapshotServicer(SnapshotServiceServicer):
         add = answer.snapshots.add
         for row in rows:
             snapshot = add()
-            fill(snapshot, row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+            theirs = limits is not None and _is_somebody_elses(row, request.organization_id)
+            fill(snapshot, row, progress.get(row[PULL_ID]), limits if theirs else None)
             if (build := builds.get(row[BUILD_ID])) is not None:
                 fill_build(snapshot, build)
         return answer
@@ -144,18 +146,16 @@ class SnapshotServicer(SnapshotServiceServicer):
     async def ActivateSnapshot(
         self, request: pb.ActivateSnapshotRequest, context: Context
     ) -> pb.ActivateSnapshotResponse:
-        async def activate_under(limits: Limits) -> Row:
-            async def activate(session: AsyncSession) -> Row:
-                id_ = await lifecycle.activate(
-                    session, UUID(request.organization_id), request.ref.text, limits, time.time()
-                )
-                return await one.by_id(session, id_)
-
-            return await change(self._sessions, activate)
-
-        row = await under_limits(self._organizations, request.organization_id, activate_under)
+        row = await self._bring_back(lifecycle.activate, request)
         snapshot = await self._whole(request.organization_id, row, None)
         return pb.ActivateSnapshotResponse(snapshot=snapshot)
+
+    async def RetrySnapshot(
+        self, request: pb.RetrySnapshotRequest, context: Context
+    ) -> pb.RetrySnapshotResponse:
+        row = await self._bring_back(lifecycle.retry, request)
+        snapshot = await self._whole(request.organization_id, row, None)
+        return pb.RetrySnapshotResponse(snapshot=snapshot)
 
     async def DeactivateSnapshot(
         self, request: pb.DeactivateSnapshotRequest, context: Context
@@ -178,6 +178,20 @@ class SnapshotServicer(SnapshotServiceServicer):
         async for piece in log:
             yield pb.StreamBuildLogResponse(data=piece)
 
+    async def _bring_back(
+        self, command: Any, request: pb.ActivateSnapshotRequest | pb.RetrySnapshotRequest
+    ) -> Row:
+        async def act_under(limits: Limits) -> Row:
+            async def act(session: AsyncSession) -> Row:
+                id_ = await command(
+                    session, UUID(request.organization_id), request.ref.text, limits, time.time()
+                )
+                return await one.by_id(session, id_)
+
+            return await change(self._sessions, act)
+
+        return await under_limits(self._organizations, request.organization_id, act_under)
+
     async def _create_once(
         self, request: pb.CreateSnapshotRequest, draft: Draft, limits: Limits
     ) -> tuple[pb.CreateSnapshotResponse, bool]:
@@ -199,16 +213,14 @@ class SnapshotServicer(SnapshotServiceServicer):
         self, organization_id: str, row: Row, limits: Limits | None
     ) -> snapshot_pb2.Snapshot:
         """Return the message of one row that was read with its work."""
-        snapshot = snapshot_pb2.Snapshot()
-        progress = tuple(row[one.PROGRESS :]) if row[one.PROGRESS] else None
-        fill(snapshot, row, progress, limits)
+        snapshot = whole(row, limits)
         for build in (await builds_of(self._pool, _builds(organization_id, (row,)))).values():
             fill_build(snapshot, build)
         return snapshot
 
     async def _limits_for(self, organization_id: str, rows: Any) -> Limits | None:
         """Return the limits by which regions are hidden, if there is anything of somebody else."""
-        if any(row[GENERAL] and row[ORGANIZATION_ID] != organization_id for row in rows):
+        if any(_is_somebody_elses(row, organization_id) for row in rows):
             return await self._organizations.limits_of(organization_id)
         return None
 
@@ -236,3 +248,7 @@ def _builds(organization_id: str, rows: Any) -> set[UUID]:
     """Return which builds to tell of: a Dockerfile is for its organization alone, also that of a general snapshot."""
     own = (row for row in rows if row[ORGANIZATION_ID] == organization_id)
     return {row[BUILD_ID] for row in own if row[BUILD_ID] is not None}
+
+
+def _is_somebody_elses(row: Row, organization_id: str) -> bool:
+    return bool(row[GENERAL] and row[ORGANIZATION_ID] != organization_id)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 
 from chassis import metrics
 from chassis.db import connect
@@ -16,6 +17,7 @@ from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.images.http import Http
 from services.snapshots.peers import SERVICES, Organizations
 from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.worker.bulk import Bulk
 from services.snapshots.worker.limits import patient
 from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.settings import WorkerSettings
@@ -34,18 +36,21 @@ async def work(
     settings.store_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = OciLayoutStore(settings.store_path)
     metrics.expose(settings.worker_metrics_listen)
-    database = await connect(url, application="snapshots worker", sessions=2 * places + 2, hot=1)
+    database = await connect(url, application="snapshots worker", sessions=2 * places + 3, hot=1)
     hosts, ca = settings.insecure_hosts, settings.registry_ca_file
+    wakeups = Wakeups(url, "snapshots worker")
     async with (
         Http(insecure_hosts=hosts, extra_ca=ca) as http,
         channel(settings.orgs_target, *SERVICES) as orgs,
     ):
+        organizations = Organizations(orgs, identity)
+        bulk = Bulk(database.sessions, wakeups, organizations)
         worker = Worker(
             database.sessions,
-            Wakeups(url, "snapshots worker"),
+            wakeups,
             http,
             store,
-            patient(Organizations(orgs, identity).limits_of),
+            patient(organizations.limits_of),
             places=places,
             policy=Policy(
                 lease=settings.worker_lease_seconds, deadline=settings.pull_deadline_seconds
@@ -53,7 +58,7 @@ async def work(
             store_limit=settings.store_limit_bytes,
             credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
         )
-        await _until(stop, worker.run(), _expiry(contexts))
+        await _until(stop, worker.run(), bulk.run(), _expiry(contexts))
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await database.close()
@@ -61,7 +66,7 @@ async def work(
         log.warning("the database does not answer the goodbye")
 
 
-async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
+async def _until(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(each) for each in work]
         notify("READY=1")

@@ -74,6 +74,15 @@ async def test_an_owner_renames(fakes: Fakes, owner: httpx.AsyncClient) -> None:
         asked = fakes.orgs.calls.last("UpdateOrganization")
         assert not asked.HasField("name")
         assert not asked.HasField("if_revision")
+        assert not asked.HasField("snapshot_auto_activation")
+    await owner.patch(HOME, json={"snapshotAutoActivation": False})
+    asked = fakes.orgs.calls.last("UpdateOrganization")
+    assert asked.HasField("snapshot_auto_activation")
+    assert not asked.snapshot_auto_activation
+    assert not asked.HasField("name")
+    wrongs: tuple[Any, ...] = ("yes", 1, [])
+    for wrong in wrongs:
+        assert (await owner.patch(HOME, json={"snapshotAutoActivation": wrong})).status_code == 400
 
 
 async def test_what_was_changed_meanwhile_is_refused(
@@ -124,7 +133,10 @@ async def test_an_organization_shows_settings_without_secrets(
     )
     fakes.orgs.organizations = [
         an_organization(
-            otel_config=config, experimental_config='{"beta":[1]}', preview_warning_enabled=True
+            otel_config=config,
+            experimental_config='{"beta":[1]}',
+            preview_warning_enabled=True,
+            snapshot_auto_activation=True,
         )
     ]
     limits = organization_pb2.Limits(secret_quota=4, max_secrets_per_sandbox=2)
@@ -135,6 +147,7 @@ async def test_an_organization_shows_settings_without_secrets(
     assert shown["experimentalConfig"] == {"beta": [1], "otel": masked}
     assert (shown["secretQuota"], shown["maxSecretsPerSandbox"]) == (4, 2)
     assert shown["previewWarningEnabled"] is True
+    assert shown["snapshotAutoActivation"] is True
     config.headers.clear()
     fakes.orgs.organizations[0].otel_config.CopyFrom(config)
     assert (await owner.get(HOME)).json()["otelConfig"] == {"endpoint": "https://otel"}

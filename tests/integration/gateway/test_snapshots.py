@@ -25,6 +25,7 @@ async def test_a_snapshot_looks_as_published(fakes: Fakes, client: httpx.AsyncCl
         entrypoint=["sleep", "infinity"],
         last_use_time=STAMP,
         ref=f"store/base@{SHA}",
+        use_count=5,
     )
     fakes.snapshots.snapshots = [shown]
     answer = await client.get("/snapshots/base")
@@ -53,6 +54,7 @@ async def test_a_snapshot_looks_as_published(fakes: Fakes, client: httpx.AsyncCl
         "errorCode": None,
         "errorRemedy": None,
         "progress": None,
+        "useCount": 5,
     }
 
 

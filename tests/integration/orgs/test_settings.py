@@ -64,6 +64,22 @@ async def test_an_owner_renames(house: House) -> None:
     assert (await house.get(owner, made.id)).name == "Café"
 
 
+async def test_an_owner_has_snapshots_activated_by_use(house: House) -> None:
+    owner, made = await _shop(house)
+    assert not made.snapshot_auto_activation
+    assert not (await house.limits(made.id)).snapshot_auto_activation
+    for wanted in (True, False):
+        changed = await _rename(house, owner, made, snapshot_auto_activation=wanted)
+        assert (changed.snapshot_auto_activation, changed.name) == (wanted, made.name)
+        said = {"action": "update", "snapshotAutoActivation": wanted}
+        assert await house.told(made.id) == (["snapshotAutoActivation"], said)
+        limits = await house.limits(made.id)
+        assert (limits.snapshot_auto_activation, limits.revision) == (wanted, changed.revision)
+    both = await _rename(house, owner, made, name="Both", snapshot_auto_activation=True)
+    assert (both.name, both.snapshot_auto_activation) == ("Both", True)
+    assert (await house.get(owner, made.id)).snapshot_auto_activation
+
+
 async def test_a_personal_organization_is_renamed_too(house: House) -> None:
     owner, personal = await house.person()
     made = await house.get(owner, personal)

@@ -19,6 +19,7 @@ from ratoon.snapshots.v1.snapshot_pb2 import (
 )
 from tests.integration.snapshots.orgs import limits
 from tests.integration.snapshots.world import DIGEST, Member, World, refused
+from tests.soak import rounds
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _BUILD: dict[str, Any] = {"image": "", "build": pb.Build(dockerfile="FROM alpine:3.20\n")}
@@ -168,7 +169,7 @@ async def test_names_are_unique_in_an_organization_and_free_in_another(
 
 
 async def test_one_of_ten_gets_the_last_place_and_one_of_ten_the_name(world: World) -> None:
-    for attempt in range(50):
+    for attempt in range(rounds(50, 1000)):
         racer = world.member()
         same_name = attempt % 2
         world.orgs.answers[racer.organization] = limits(quota=3 if same_name else 1)

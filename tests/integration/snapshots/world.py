@@ -17,29 +17,48 @@ from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
+from chassis.listen import Wakeups
 from chassis.sealing import KeyRing, Keys
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
-from ratoon.snapshots.v1 import context_service_pb2, snapshot_pb2
+from ratoon.snapshots.v1 import (
+    bulk_job_service_pb2,
+    context_service_pb2,
+    snapshot_admin_service_pb2,
+    snapshot_pb2,
+    snapshot_use_service_pb2,
+)
 from ratoon.snapshots.v1 import registry_service_pb2 as registry_pb
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import BulkJobServiceStub
 from ratoon.snapshots.v1.context_service_pb2_grpc import ContextServiceStub
 from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceStub
+from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import SnapshotAdminServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
+from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import SnapshotUseServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
 from services.snapshots.domain.uploads import Uploads
 from services.snapshots.images.http import Http
+from services.snapshots.peers import Organizations
 from services.snapshots.registries.tokens import PushAccess
+from services.snapshots.worker.bulk import Bulk
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import FakeOrgs
 
 LEASE = timedelta(seconds=30)
 PATIENCE = timedelta(hours=1)
+_BESIDES = (
+    bulk_job_service_pb2,
+    context_service_pb2,
+    registry_pb,
+    snapshot_admin_service_pb2,
+    snapshot_use_service_pb2,
+)
 DIGEST = "sha256:" + "a" * 64
 
 
@@ -48,6 +67,10 @@ class World:
     """What a test has in its hands."""
 
     stub: SnapshotServiceStub
+    administration: SnapshotAdminServiceStub
+    uses: SnapshotUseServiceStub
+    jobs: BulkJobServiceStub
+    bulk: Bulk
     database: Database
     orgs: FakeOrgs
     keyring: Keyring
@@ -84,6 +107,24 @@ class World:
     async def fail(self, claim: Claim, code: str = "IMAGE_NOT_FOUND") -> bool:
         async with self.database.sessions.begin() as session:
             return await pulls.fail_pull(session, claim, Failure(code, "cause", "remedy"))
+
+    @property
+    def administrator(self) -> tuple[tuple[str, str], ...]:
+        caller = Caller(credential="oidc", user_id="admin", system_admin=True)
+        return self.keyring.metadata(caller)
+
+    async def set_general(self, id_: str, *, general: bool) -> snapshot_pb2.Snapshot:
+        request = snapshot_admin_service_pb2.SetSnapshotGeneralRequest(
+            snapshot_id=id_, general=general
+        )
+        return (
+            await self.administration.SetSnapshotGeneral(request, metadata=self.administrator)
+        ).snapshot
+
+    @property
+    def sandboxes(self) -> Any:
+        """What the machine that starts sandboxes shows."""
+        return self.keyring.identity("sandboxes").metadata()
 
     async def erase(self) -> int:
         async with self.database.sessions.begin() as session:
@@ -155,6 +196,21 @@ class Member:
         request = pb.DeactivateSnapshotRequest(organization_id=self.organization, ref=_ref(ref))
         await self.world.stub.DeactivateSnapshot(request, metadata=self.metadata)
 
+    async def retry(self, ref: str) -> snapshot_pb2.Snapshot:
+        request = pb.RetrySnapshotRequest(organization_id=self.organization, ref=_ref(ref))
+        return (await self.world.stub.RetrySnapshot(request, metadata=self.metadata)).snapshot
+
+    async def resolve(
+        self, ref: str, **more: Any
+    ) -> snapshot_use_service_pb2.ResolveForUseResponse:
+        """Ask as the machine that starts a sandbox of the organization."""
+        request = snapshot_use_service_pb2.ResolveForUseRequest(
+            organization_id=self.organization, ref=ref, **more
+        )
+        answer: snapshot_use_service_pb2.ResolveForUseResponse
+        answer = await self.world.uses.ResolveForUse(request, metadata=self.world.sandboxes)
+        return answer
+
     async def logs(self, ref: str) -> None:
         request = pb.StreamBuildLogRequest(organization_id=self.organization, ref=_ref(ref))
         async for _ in self.world.stub.StreamBuildLog(request, metadata=self.metadata):
@@ -174,6 +230,15 @@ class Member:
             self.organization,
         )
         return [(row["type"], row["state"]) for row in rows]
+
+    async def audited(self) -> list[tuple[str, str, str]]:
+        """Return action, target and who did it of everything that only the audit log hears of."""
+        rows = await self.world.database.pool.fetch(
+            "SELECT payload->>'action', payload->>'target_id', origin->>'user_id' || (origin->>'service') FROM outbox"
+            " WHERE organization_id = $1 AND type = 'audited' ORDER BY id",
+            self.organization,
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
 
 
 def _ref(text: str) -> pb.SnapshotRef:
@@ -214,7 +279,7 @@ async def a_world(
         Http(insecure_hosts=frozenset(insecure)) as http,
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
-        channel(target, pb, registry_pb, context_service_pb2) as opened,
+        channel(target, pb, *_BESIDES) as opened,
     ):
         identity, trust = keyring.identity("snapshots"), keyring.trust()
         snapshots = Snapshots(
@@ -227,6 +292,14 @@ async def a_world(
         await orgs.watched()
         yield World(
             SnapshotServiceStub(opened),
+            SnapshotAdminServiceStub(opened),
+            SnapshotUseServiceStub(opened),
+            BulkJobServiceStub(opened),
+            Bulk(
+                database.sessions,
+                Wakeups(url, "bulk under test"),
+                Organizations(to_orgs, keyring.identity("snapshots")),
+            ),
             database,
             orgs,
             keyring,

@@ -77,6 +77,8 @@ CREATED = pb.OrganizationCreated(organization_id=ORG, name="Shop")
         (moved("pulling", "inactive"), "deactivate", "snapshot", "s", 204, {"name": "n"}),
         (moved("inactive", "active"), "activate", "snapshot", "s", 200, {"name": "n"}),
         (moved("inactive", "pending"), "activate", "snapshot", "s", 200, {"name": "n"}),
+        (moved("error", "pending"), "activate", "snapshot", "s", 200, {"name": "n"}),
+        (moved("build_failed", "building"), "activate", "snapshot", "s", 200, {"name": "n"}),
     ],
 )  # fmt: skip
 def test_what_was_done_is_told(

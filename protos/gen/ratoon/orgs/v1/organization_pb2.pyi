@@ -39,6 +39,7 @@ class Organization(_message.Message):
     OTEL_CONFIG_FIELD_NUMBER: _builtins.int
     EXPERIMENTAL_CONFIG_FIELD_NUMBER: _builtins.int
     PREVIEW_WARNING_ENABLED_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_AUTO_ACTIVATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID v4."""
     name: _builtins.str
@@ -57,6 +58,8 @@ class Organization(_message.Message):
     """Settings under trial: a JSON object, its telemetry part left out. Empty: none."""
     preview_warning_enabled: _builtins.bool
     """Whether previews are shown behind a warning."""
+    snapshot_auto_activation: _builtins.bool
+    """An inactive snapshot is activated when a sandbox is to start from it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -94,10 +97,11 @@ class Organization(_message.Message):
         otel_config: Global___OtelConfig | None = ...,
         experimental_config: _builtins.str = ...,
         preview_warning_enabled: _builtins.bool = ...,
+        snapshot_auto_activation: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "otel_config", b"otel_config", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "default_region_id", b"default_region_id", "experimental_config", b"experimental_config", "id", b"id", "limits", b"limits", "name", b"name", "otel_config", b"otel_config", "personal", b"personal", "preview_warning_enabled", b"preview_warning_enabled", "revision", b"revision", "sandbox_limited_network_egress", b"sandbox_limited_network_egress", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "default_region_id", b"default_region_id", "experimental_config", b"experimental_config", "id", b"id", "limits", b"limits", "name", b"name", "otel_config", b"otel_config", "personal", b"personal", "preview_warning_enabled", b"preview_warning_enabled", "revision", b"revision", "sandbox_limited_network_egress", b"sandbox_limited_network_egress", "snapshot_auto_activation", b"snapshot_auto_activation", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

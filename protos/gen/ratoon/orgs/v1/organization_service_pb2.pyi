@@ -401,10 +401,13 @@ class GetLimitsResponse(_message.Message):
     DEFAULT_REGION_ID_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_AUTO_ACTIVATION_FIELD_NUMBER: _builtins.int
     default_region_id: _builtins.str
     """Empty: not chosen yet."""
     revision: _builtins.int
     """The organization's revision that all this belongs to."""
+    snapshot_auto_activation: _builtins.bool
+    """See Organization."""
     @_builtins.property
     def limits(self) -> _organization_pb2.Limits:
         """What it may use."""
@@ -425,10 +428,11 @@ class GetLimitsResponse(_message.Message):
         default_region_id: _builtins.str = ...,
         regions: _abc.Iterable[Global___RegionLimits] | None = ...,
         revision: _builtins.int = ...,
+        snapshot_auto_activation: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "suspension", b"suspension"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "limits", b"limits", "regions", b"regions", "revision", b"revision", "suspension", b"suspension"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "limits", b"limits", "regions", b"regions", "revision", b"revision", "snapshot_auto_activation", b"snapshot_auto_activation", "suspension", b"suspension"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -497,38 +501,46 @@ Global___RegionLimits: _TypeAlias = RegionLimits  # noqa: Y015
 
 @_typing.final
 class UpdateOrganizationRequest(_message.Message):
-    """What an organization shall be called."""
+    """What an organization shall be called, and how it is set up."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     IF_REVISION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_AUTO_ACTIVATION_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     name: _builtins.str
     """Display name: 1 to 255 characters, no markup, no control characters. Unset: as it is."""
     if_revision: _builtins.int
     """Only if the organization is still at this revision."""
+    snapshot_auto_activation: _builtins.bool
+    """See Organization. Unset: as it is."""
     def __init__(
         self,
         *,
         organization_id: _builtins.str = ...,
         name: _builtins.str | None = ...,
         if_revision: _builtins.int | None = ...,
+        snapshot_auto_activation: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_name", b"_name", "if_revision", b"if_revision", "name", b"name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_name", b"_name", "_snapshot_auto_activation", b"_snapshot_auto_activation", "if_revision", b"if_revision", "name", b"name", "snapshot_auto_activation", b"snapshot_auto_activation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_name", b"_name", "if_revision", b"if_revision", "name", b"name", "organization_id", b"organization_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_name", b"_name", "_snapshot_auto_activation", b"_snapshot_auto_activation", "if_revision", b"if_revision", "name", b"name", "organization_id", b"organization_id", "snapshot_auto_activation", b"snapshot_auto_activation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
     _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__snapshot_auto_activation: _TypeAlias = _typing.Literal["snapshot_auto_activation"]  # noqa: Y015
+    _WhichOneofArgType__snapshot_auto_activation: _TypeAlias = _typing.Literal["_snapshot_auto_activation", b"_snapshot_auto_activation"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__snapshot_auto_activation) -> _WhichOneofReturnType__snapshot_auto_activation | None: ...
 
 Global___UpdateOrganizationRequest: _TypeAlias = UpdateOrganizationRequest  # noqa: Y015
 

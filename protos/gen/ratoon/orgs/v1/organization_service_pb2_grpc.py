@@ -220,7 +220,7 @@ class OrganizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateOrganization(self, request, context):
-        """Renames an organization, a personal one too.
+        """Renames an organization, a personal one too, or sets it up.
 
         Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT) or REVISION_MISMATCH.
         """

@@ -45,7 +45,7 @@ class OrganizationServiceStub:
     LeaveOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]
     """Ends the caller's own membership. Refused with LAST_OWNER (PERMISSION_DENIED)."""
     UpdateOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationRequest, _organization_service_pb2.UpdateOrganizationResponse]
-    """Renames an organization, a personal one too.
+    """Renames an organization, a personal one too, or sets it up.
 
     Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT) or REVISION_MISMATCH.
     """
@@ -197,7 +197,7 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.UpdateOrganizationRequest,
         context: _aio.ServicerContext[_organization_service_pb2.UpdateOrganizationRequest, _abc.Awaitable[_organization_service_pb2.UpdateOrganizationResponse]],
     ) -> _abc.Awaitable[_organization_service_pb2.UpdateOrganizationResponse]:
-        """Renames an organization, a personal one too.
+        """Renames an organization, a personal one too, or sets it up.
 
         Refused with ORGANIZATION_NAME_INVALID (INVALID_ARGUMENT) or REVISION_MISMATCH.
         """

@@ -99,6 +99,7 @@ class Snapshot(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     SOURCE_SANDBOX_ID_FIELD_NUMBER: _builtins.int
     BUILD_FIELD_NUMBER: _builtins.int
+    USE_COUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID v4."""
     organization_id: _builtins.str
@@ -125,6 +126,8 @@ class Snapshot(_message.Message):
     """The stored artifact: `<repository>@sha256:<digest of the manifest>`. Empty: none yet."""
     source_sandbox_id: _builtins.str
     """The sandbox it was captured from. Empty: not a capture."""
+    use_count: _builtins.int
+    """How many sandboxes started from it. 0 as well when it is somebody else's."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -143,7 +146,7 @@ class Snapshot(_message.Message):
 
     @_builtins.property
     def last_use_time(self) -> _timestamp_pb2.Timestamp:
-        """When a sandbox last started from it. Unset: never."""
+        """When a sandbox last started from it, or it last came into use. Unset: never."""
 
     @_builtins.property
     def region_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -181,10 +184,11 @@ class Snapshot(_message.Message):
         progress: Global___Progress | None = ...,
         source_sandbox_id: _builtins.str = ...,
         build: Global___BuildInfo | None = ...,
+        use_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "create_time", b"create_time", "failure", b"failure", "last_use_time", b"last_use_time", "progress", b"progress", "size_bytes", b"size_bytes", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time", "use_count", b"use_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015

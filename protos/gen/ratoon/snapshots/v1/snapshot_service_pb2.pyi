@@ -476,6 +476,58 @@ class DeactivateSnapshotResponse(_message.Message):
 Global___DeactivateSnapshotResponse: _TypeAlias = DeactivateSnapshotResponse  # noqa: Y015
 
 @_typing.final
+class RetrySnapshotRequest(_message.Message):
+    """Which one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """The organization."""
+    @_builtins.property
+    def ref(self) -> Global___SnapshotRef:
+        """Its id; a name is refused."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        ref: Global___SnapshotRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetrySnapshotRequest: _TypeAlias = RetrySnapshotRequest  # noqa: Y015
+
+@_typing.final
+class RetrySnapshotResponse(_message.Message):
+    """The snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def snapshot(self) -> _snapshot_pb2.Snapshot:
+        """The snapshot."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: _snapshot_pb2.Snapshot | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetrySnapshotResponse: _TypeAlias = RetrySnapshotResponse  # noqa: Y015
+
+@_typing.final
 class StreamBuildLogRequest(_message.Message):
     """Whose log."""
 

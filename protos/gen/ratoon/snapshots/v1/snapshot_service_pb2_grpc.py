@@ -75,6 +75,11 @@ class SnapshotServiceStub:
                 request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeactivateSnapshotRequest.SerializeToString,
                 response_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeactivateSnapshotResponse.FromString,
                 _registered_method=True)
+        self.RetrySnapshot = channel.unary_unary(
+                '/ratoon.snapshots.v1.SnapshotService/RetrySnapshot',
+                request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.RetrySnapshotRequest.SerializeToString,
+                response_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.RetrySnapshotResponse.FromString,
+                _registered_method=True)
         self.StreamBuildLog = channel.unary_stream(
                 '/ratoon.snapshots.v1.SnapshotService/StreamBuildLog',
                 request_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.StreamBuildLogRequest.SerializeToString,
@@ -170,6 +175,18 @@ class SnapshotServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetrySnapshot(self, request, context):
+        """Tries a failed snapshot again under today's quota and limits; why it failed is forgotten. ACTIVE when the organization
+        holds its artifact by now, else PENDING.
+
+        Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT (it has not failed,
+        or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
+        (INVALID_ARGUMENT), REGION_NOT_FOUND, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamBuildLog(self, request, context):
         """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
         itself with the build, and when the snapshot waits for it no longer.
@@ -222,6 +239,11 @@ def add_SnapshotServiceServicer_to_server(servicer, server):
                     servicer.DeactivateSnapshot,
                     request_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeactivateSnapshotRequest.FromString,
                     response_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeactivateSnapshotResponse.SerializeToString,
+            ),
+            'RetrySnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetrySnapshot,
+                    request_deserializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.RetrySnapshotRequest.FromString,
+                    response_serializer=ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.RetrySnapshotResponse.SerializeToString,
             ),
             'StreamBuildLog': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamBuildLog,
@@ -446,6 +468,33 @@ class SnapshotService:
             '/ratoon.snapshots.v1.SnapshotService/DeactivateSnapshot',
             ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeactivateSnapshotRequest.SerializeToString,
             ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.DeactivateSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetrySnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ratoon.snapshots.v1.SnapshotService/RetrySnapshot',
+            ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.RetrySnapshotRequest.SerializeToString,
+            ratoon_dot_snapshots_dot_v1_dot_snapshot__service__pb2.RetrySnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -67,6 +67,14 @@ class SnapshotServiceStub:
     Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT) or SNAPSHOT_STATE_CONFLICT
     (FAILED_PRECONDITION: failed or being removed).
     """
+    RetrySnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.RetrySnapshotRequest, _snapshot_service_pb2.RetrySnapshotResponse]
+    """Tries a failed snapshot again under today's quota and limits; why it failed is forgotten. ACTIVE when the organization
+    holds its artifact by now, else PENDING.
+
+    Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT (it has not failed,
+    or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
+    (INVALID_ARGUMENT), REGION_NOT_FOUND, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
+    """
     StreamBuildLog: _aio.UnaryStreamMultiCallable[_snapshot_service_pb2.StreamBuildLogRequest, _snapshot_service_pb2.StreamBuildLogResponse]
     """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
     itself with the build, and when the snapshot waits for it no longer.
@@ -174,6 +182,20 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT) or SNAPSHOT_STATE_CONFLICT
         (FAILED_PRECONDITION: failed or being removed).
+        """
+
+    @_abc_1.abstractmethod
+    def RetrySnapshot(
+        self,
+        request: _snapshot_service_pb2.RetrySnapshotRequest,
+        context: _aio.ServicerContext[_snapshot_service_pb2.RetrySnapshotRequest, _abc.Awaitable[_snapshot_service_pb2.RetrySnapshotResponse]],
+    ) -> _abc.Awaitable[_snapshot_service_pb2.RetrySnapshotResponse]:
+        """Tries a failed snapshot again under today's quota and limits; why it failed is forgotten. ACTIVE when the organization
+        holds its artifact by now, else PENDING.
+
+        Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT (it has not failed,
+        or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
+        (INVALID_ARGUMENT), REGION_NOT_FOUND, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
         """
 
     @_abc_1.abstractmethod
