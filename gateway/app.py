@@ -40,6 +40,7 @@ from gateway.routes import (
     regions,
     roles,
     service_account_keys,
+    shares,
     snapshots,
     users,
 )
@@ -50,6 +51,7 @@ from gateway.visit import SCOPE_KEY
 
 _MODULES = (
     snapshots,
+    shares,
     api_keys,
     key_changes,
     # Before the organizations: `invitations` is no id of one.

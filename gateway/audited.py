@@ -25,6 +25,7 @@ _READS = {
     "region": ("listAvailableRegions", "listSharedRegions", "getRegionById"),
     "snapshot": (
         *("getSnapshot", "getAllSnapshots", "getSnapshotBuildLogs", "getSnapshotBuildLogsUrl"),
+        *("listSnapshotShares", "getSnapshotShare"),
     ),
     "user": (
         *("getAuthenticatedUser", "getAvailableAccountProviders", "listPendingSsoLinks"),
@@ -89,6 +90,8 @@ _CHANGES = {
     "removeSnapshot": ("delete", "snapshot"),
     "activateSnapshot": ("activate", "snapshot"),
     "deactivateSnapshot": ("deactivate", "snapshot"),
+    "putSnapshotShare": ("update_access", "snapshot"),
+    "deleteSnapshotShare": ("update_access", "snapshot"),
     "linkAccount": ("link_account", ""),
     "unlinkAccount": ("unlink_account", ""),
     "confirmPendingSsoLink": ("link_account", ""),

@@ -7,6 +7,7 @@ import msgspec
 from pydantic import Field
 
 from gateway.schemas.base import Amount, Answer, Asked, LongText, Text, encoded, iso
+from gateway.schemas.shares import RightName, right_names
 from ratoon.snapshots.v1 import snapshot_pb2 as pb
 
 StateName = Literal[
@@ -89,6 +90,12 @@ class SnapshotDto(Answer):
     error_code: str | None = Field(description="Why it failed, for programs; stable")
     error_remedy: str | None = Field(description="What to do about the failure")
     progress: ProgressDto | None = Field(description="How far the work is, while there is any")
+    shared_by: str | None = Field(
+        description="The organization that shares it; null: it is one's own, or general"
+    )
+    share_rights: list[RightName] | None = Field(
+        description="What one may do with it because it is shared"
+    )
 
 
 class PaginatedSnapshots(Answer):
@@ -134,6 +141,8 @@ class Snapshot(msgspec.Struct, rename="camel"):
     error_code: str | None
     error_remedy: str | None
     progress: Progress | None
+    shared_by: str | None
+    share_rights: list[str] | None
     initial_runner_id: str | None = None
 
 
@@ -184,6 +193,8 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         failure.code if failure else None,
         failure.remedy if failure else None,
         _progress(said.progress) if said.HasField("progress") else None,
+        said.shared_by or None,
+        right_names(said.share_rights) or None,
     )
 
 

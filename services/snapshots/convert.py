@@ -3,8 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from ratoon.snapshots.v1 import snapshot_pb2
+from chassis.grpc.wire import from_timestamp, to_timestamp
+from ratoon.snapshots.v1 import share_pb2, share_service_pb2, snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from services.snapshots.commands.shares import Terms
 from services.snapshots.domain import (
     Draft,
     EntrypointWithBuild,
@@ -13,20 +15,29 @@ from services.snapshots.domain import (
     Limits,
     PageInvalid,
     Resources,
+    Right,
+    ShareExpiryInvalid,
+    ShareReceiverInvalid,
+    ShareRightsInvalid,
     State,
     check_name,
     check_resources,
     entrypoint_from,
+    may_use,
     pinned,
+    rights,
 )
+from services.snapshots.queries.one import uuid_from
 from services.snapshots.queries.page import Sort, Wanted
-from services.snapshots.queries.rows import Row
+from services.snapshots.queries.rows import ORGANIZATION_ID, WIDTH, Row
 
 _PAGE_MOST, _SKIP_MOST = 200, 2**40
 _DEFAULTS = {"cpu": 1, "gpu": 0, "memory": 1, "disk": 3}
 # The published list of states is numbered in its own order, in the contract as in the table.
 _NUMBERS = {state: number for number, state in enumerate(State, 1)}
 _SECOND = 1_000_000
+_RIGHTS = {Right.READ: snapshot_pb2.SHARE_RIGHT_READ, Right.USE: snapshot_pb2.SHARE_RIGHT_USE}
+_NAMED = {number: right for right, number in _RIGHTS.items()}
 
 
 def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: float) -> Draft:
@@ -98,7 +109,7 @@ def fill(
     at once, and fields are set one by one and only if they say something: anything else costs half as much again.
     """
     (id_, organization, general, name, image, state, size, entrypoint, cpu, gpu, memory, disk,
-     error, _, _, regions, ref, source, created, updated, used) = row[:21]  # fmt: skip
+     error, _, _, regions, ref, source, created, updated, used, _, shared) = row[:WIDTH]  # fmt: skip
     snapshot.id, snapshot.organization_id = id_, organization
     snapshot.name, snapshot.image_ref, snapshot.state = name, image, state
     snapshot.cpu, snapshot.memory, snapshot.disk = cpu, memory, disk
@@ -112,8 +123,16 @@ def fill(
         regions = [r for r in regions if limits.available(r)]
     snapshot.region_ids.extend(regions)
     _fill_times(snapshot, created, updated, used)
-    if general or gpu or error or source or progress is not None:
+    if shared is not None:
+        _fill_shared(snapshot, row, use=shared)
+    elif general or gpu or error or source or progress is not None:
         _fill_rest(snapshot, row, progress)
+
+
+def _fill_shared(snapshot: snapshot_pb2.Snapshot, row: Row, *, use: bool) -> None:
+    """Say by whom it is shared, and for what. Why it failed, how far it is and where it comes from is its owner's to know."""
+    snapshot.gpu, snapshot.shared_by = row[9], row[ORGANIZATION_ID]
+    snapshot.share_rights.extend(_RIGHTS[right] for right in rights(use))
 
 
 def _fill_rest(snapshot: snapshot_pb2.Snapshot, row: Row, progress: tuple[Any, ...] | None) -> None:
@@ -157,3 +176,38 @@ def _fill_times(
     if used is not None:
         stamp = snapshot.last_use_time
         stamp.seconds, stamp.nanos = used // _SECOND, used % _SECOND * 1000
+
+
+def terms_from_proto(request: share_service_pb2.PutShareRequest) -> Terms:
+    """Return what is to be shared with whom. Refused with SHARE_…_INVALID."""
+    unknown = [number for number in request.rights if number not in _NAMED]
+    if unknown:
+        raise ShareRightsInvalid("there are two rights: read and use")
+    use = may_use(_NAMED[number] for number in request.rights)
+    expires = None
+    if request.HasField("expire_time"):
+        try:
+            expires = from_timestamp(request.expire_time)
+        except (ValueError, OverflowError):
+            raise ShareExpiryInvalid("the moment is out of range") from None
+    return Terms(receiver_from(request.receiver_id), use, expires)
+
+
+def receiver_from(written: str) -> UUID:
+    receiver = uuid_from(written)
+    if receiver is None:
+        raise ShareReceiverInvalid("name the organization by its id")
+    return receiver
+
+
+def share_to_proto(row: Any) -> share_pb2.Share:
+    """Return a share of queries.shares.COLUMNS."""
+    receiver, use, expires, revision, created, updated = row[:6]
+    return share_pb2.Share(
+        receiver_id=str(receiver),
+        create_time=to_timestamp(created),
+        update_time=to_timestamp(updated),
+        rights=[_RIGHTS[right] for right in rights(use)],
+        expire_time=to_timestamp(expires),
+        revision=revision,
+    )

@@ -21,6 +21,7 @@ from gateway.schemas import (
     members,
     organizations,
     roles,
+    shares,
     snapshots,
 )
 from gateway.schemas.base import Answer
@@ -62,6 +63,7 @@ ADDED = {
     "rotateApiKeyForUser",
     "updateApiKey",
     "updateApiKeyForUser",
+    *("listSnapshotShares", "getSnapshotShare", "putSnapshotShare", "deleteSnapshotShare"),
 }
 # How lists are walked, changes made on condition, creates repeated: offered besides.
 HEADERS = {
@@ -155,6 +157,7 @@ def test_every_route_declares_what_it_answers() -> None:
         (snapshots.Page, snapshots.PaginatedSnapshots),
         (api_keys.Key, api_keys.ApiKeyList),
         (organizations.Encoded, organizations.Organization),
+        (shares.EncodedShare, shares.SnapshotShare),
         (roles.EncodedRole, roles.OrganizationRole),
         (members.EncodedMember, members.OrganizationUser),
         (invitations.EncodedInvitation, invitations.OrganizationInvitation),

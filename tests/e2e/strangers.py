@@ -24,7 +24,11 @@ _ROWS = {
     "auth": (
         "SELECT (to_jsonb(t) - 'last_used_at')::text FROM api_keys t WHERE organization_id = $1",
     ),
-    "snapshots": ("SELECT t::text FROM snapshots t WHERE organization_id = $1",),
+    "snapshots": (
+        "SELECT t::text FROM snapshots t WHERE organization_id = $1",
+        "SELECT t::text FROM shares t JOIN snapshots s ON s.id = snapshot_id WHERE organization_id = $1",
+        "SELECT t::text FROM shares t WHERE receiver_id = $1",
+    ),
 }
 
 

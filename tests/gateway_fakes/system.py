@@ -40,6 +40,8 @@ from ratoon.orgs.v1 import (
     role_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
+    share_service_pb2,
+    share_service_pb2_grpc,
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
 )
@@ -50,6 +52,7 @@ from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.people import FakePeople
 from tests.gateway_fakes.regions import FakeRegions
+from tests.gateway_fakes.shares import FakeShares
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.identities import Keyring
 
@@ -68,6 +71,7 @@ class Fakes:
         self.people = FakePeople()
         self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
+        self.shares = FakeShares()
         self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -174,6 +178,11 @@ class Fakes:
                     snapshot_service_pb2,
                     snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server,
                     self.snapshots,
+                ),
+                (
+                    share_service_pb2,
+                    share_service_pb2_grpc.add_ShareServiceServicer_to_server,
+                    self.shares,
                 ),
             ],
         }

@@ -14,10 +14,8 @@ from services.snapshots.commands.blobs import release_pull
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import (
     Busy,
-    IdRequired,
     Limits,
     SnapshotGeneral,
-    SnapshotNotFound,
     State,
     StateConflict,
     check_move,
@@ -53,7 +51,7 @@ _NOW = text("SELECT clock_timestamp()")
 
 async def delete(session: AsyncSession, organization_id: UUID, ref: str) -> None:
     """Start the removal. Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED or SNAPSHOT_GENERAL."""
-    snapshot = await _own(session, organization_id, ref)
+    snapshot = await one.owned(session, organization_id, ref)
     if snapshot.general:
         raise SnapshotGeneral("a general snapshot cannot be deleted: withdraw it first")
     if snapshot.state == State.REMOVING:
@@ -64,7 +62,7 @@ async def delete(session: AsyncSession, organization_id: UUID, ref: str) -> None
 
 async def deactivate(session: AsyncSession, organization_id: UUID, ref: str) -> None:
     """Take it out of use. Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED or SNAPSHOT_STATE_CONFLICT."""
-    snapshot = await _own(session, organization_id, ref)
+    snapshot = await one.owned(session, organization_id, ref)
     if snapshot.state == State.INACTIVE:
         return
     check_move(State(snapshot.state), State.INACTIVE)
@@ -78,7 +76,7 @@ async def activate(
 
     Refused as ActivateSnapshot says.
     """
-    snapshot = await _own(session, organization_id, ref)
+    snapshot = await one.owned(session, organization_id, ref)
     if snapshot.state != State.INACTIVE:
         raise StateConflict(
             f"a snapshot that is {snapshot.state} cannot be activated", current=snapshot.state
@@ -116,15 +114,6 @@ async def leave_work(
     await move(session, organization_id, standings, to, pull_id=None, **values)
     for pull_id in (await session.scalars(_UNWANTED, pulls)).all():
         await release_pull(session, pull_id)
-
-
-async def _own(session: AsyncSession, organization_id: UUID, ref: str) -> Row[Any]:
-    snapshot, named = await one.own(session, organization_id, ref)
-    if snapshot is not None:
-        return snapshot  # type: ignore[no-any-return]  # rows are read by name, their columns have no types
-    if named:
-        raise IdRequired(f"name snapshot {ref} by its id here", snapshot=ref)
-    raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
 
 
 async def _artifact(

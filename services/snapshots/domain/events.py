@@ -30,3 +30,26 @@ class SnapshotRemoved:
     snapshot_id: str
     name: str
     region_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotShared:
+    """See ratoon.events.v1.SnapshotShared."""
+
+    snapshot_id: str
+    name: str
+    owner_id: str
+    receiver_id: str
+    rights: list[str]
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotUnshared:
+    """See ratoon.events.v1.SnapshotUnshared."""
+
+    snapshot_id: str
+    name: str
+    owner_id: str
+    receiver_id: str
+    cause: str

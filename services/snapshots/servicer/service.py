@@ -34,7 +34,13 @@ from services.snapshots.queries import one, usage
 from services.snapshots.queries.one import uuid_from
 from services.snapshots.queries.page import Pages, is_costly
 from services.snapshots.queries.progress import progress_of
-from services.snapshots.queries.rows import GENERAL, ORGANIZATION_ID, PULL_ID, Row
+from services.snapshots.queries.rows import (
+    GENERAL,
+    ORGANIZATION_ID,
+    PULL_ID,
+    SHARED_USE,
+    Row,
+)
 from services.snapshots.servicer.attempts import change, under_limits
 from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.reviews import Reviews
@@ -107,7 +113,7 @@ class SnapshotServicer(SnapshotServiceServicer):
         answer = pb.ListSnapshotsResponse(total_size=total)
         add = answer.snapshots.add
         for row in rows:
-            fill(add(), row, progress.get(row[PULL_ID]), limits if row[GENERAL] else None)
+            fill(add(), row, progress.get(row[PULL_ID]), limits if _others(row) else None)
         return answer
 
     async def GetSnapshot(
@@ -176,9 +182,14 @@ class SnapshotServicer(SnapshotServiceServicer):
 
     async def _limits_for(self, organization_id: str, rows: Any) -> Limits | None:
         """Return the limits by which regions are hidden, if there is anything of somebody else."""
-        if any(row[GENERAL] and row[ORGANIZATION_ID] != organization_id for row in rows):
+        if any(_others(row) and row[ORGANIZATION_ID] != organization_id for row in rows):
             return await self._organizations.limits_of(organization_id)
         return None
+
+
+def _others(row: Row) -> bool:
+    """Tell whether a snapshot may be another organization's."""
+    return row[GENERAL] or row[SHARED_USE] is not None
 
 
 async def _create(

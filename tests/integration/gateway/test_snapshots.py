@@ -53,6 +53,8 @@ async def test_a_snapshot_looks_as_published(fakes: Fakes, client: httpx.AsyncCl
         "errorCode": None,
         "errorRemedy": None,
         "progress": None,
+        "sharedBy": None,
+        "shareRights": None,
     }
 
 

@@ -1,10 +1,11 @@
 """A snapshots service on a socket, its neighbours beside it, and the hands of a test on both."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,13 +18,15 @@ from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
+from chassis.grpc.wire import to_timestamp
 from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
-from ratoon.snapshots.v1 import snapshot_pb2
+from ratoon.snapshots.v1 import share_pb2, share_service_pb2, snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from ratoon.snapshots.v1.share_service_pb2_grpc import ShareServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals
@@ -41,6 +44,7 @@ class World:
     """What a test has in its hands."""
 
     stub: SnapshotServiceStub
+    shares: ShareServiceStub
     database: Database
     orgs: FakeOrgs
     keyring: Keyring
@@ -150,6 +154,50 @@ class Member:
         async for _ in self.world.stub.StreamBuildLog(request, metadata=self.metadata):
             pass
 
+    async def share(
+        self,
+        ref: str,
+        with_: "Member | str",
+        *,
+        use: bool = True,
+        expires: datetime | None = None,
+        **more: Any,
+    ) -> share_pb2.Share:
+        rights = [snapshot_pb2.SHARE_RIGHT_USE if use else snapshot_pb2.SHARE_RIGHT_READ]
+        given: dict[str, Any] = {"rights": rights, "expire_time": to_timestamp(expires), **more}
+        request = share_service_pb2.PutShareRequest(**self._share(ref, with_), **given)
+        return (await self.world.shares.PutShare(request, metadata=self.metadata)).share
+
+    async def unshare(self, ref: str, with_: "Member | str", **more: Any) -> None:
+        request = share_service_pb2.DeleteShareRequest(**self._share(ref, with_), **more)
+        await self.world.shares.DeleteShare(request, metadata=self.metadata)
+
+    async def shared(self, ref: str, with_: "Member | str") -> share_pb2.Share:
+        request = share_service_pb2.GetShareRequest(**self._share(ref, with_))
+        return (await self.world.shares.GetShare(request, metadata=self.metadata)).share
+
+    async def shares(self, ref: str) -> list[str]:
+        """Return with whom a snapshot is shared."""
+        request = share_service_pb2.ListSharesRequest(
+            organization_id=self.organization, ref=_ref(ref)
+        )
+        answer = await self.world.shares.ListShares(request, metadata=self.metadata)
+        return [share.receiver_id for share in answer.shares]
+
+    def _share(self, ref: str, with_: "Member | str") -> dict[str, Any]:
+        receiver = with_ if isinstance(with_, str) else with_.organization
+        return {"organization_id": self.organization, "ref": _ref(ref), "receiver_id": receiver}
+
+    async def told(self, *types: str) -> list[tuple[str, dict[str, Any], str]]:
+        """Return type, payload and acting user of what this organization was told, in order."""
+        rows = await self.world.database.pool.fetch(
+            "SELECT type, payload::text AS said, origin->>'user_id' AS by FROM outbox"
+            " WHERE organization_id = $1 AND type = ANY($2) ORDER BY id",
+            self.organization,
+            types,
+        )
+        return [(row["type"], json.loads(row["said"]), row["by"]) for row in rows]
+
     async def usage(self) -> tuple[int, int]:
         row = await self.world.database.pool.fetchrow(
             "SELECT used, total FROM usage WHERE organization_id = $1", UUID(self.organization)
@@ -192,7 +240,7 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
     async with (
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
-        channel(target, pb) as opened,
+        channel(target, pb, share_service_pb2) as opened,
     ):
         snapshots = Snapshots(
             database, heavy, url, to_auth, to_orgs, keyring.identity("snapshots"), keyring.trust()
@@ -200,7 +248,8 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)
         await orgs.watched()
-        yield World(SnapshotServiceStub(opened), database, orgs, keyring)
+        stubs = SnapshotServiceStub(opened), ShareServiceStub(opened)
+        yield World(*stubs, database, orgs, keyring)
         await serving.stop(None)
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)

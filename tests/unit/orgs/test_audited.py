@@ -71,6 +71,19 @@ CREATED = pb.OrganizationCreated(organization_id=ORG, name="Shop")
             event(snapshot_created=pb.SnapshotCreated(snapshot_id="s", name="n", state="pending")),
             *("create", "snapshot", "s", 200, {"name": "n"}),
         ),
+        (
+            event(snapshot_shared=pb.SnapshotShared(snapshot_id="s", name="n", owner_id=ORG, receiver_id="o2", rights=["read"])),
+            *("update_access", "snapshot", "s", 200, {"name": "n", "sharedWith": "o2", "rights": ["read"]}),
+        ),
+        (
+            event(snapshot_shared=pb.SnapshotShared(snapshot_id="s", name="n", owner_id="o2", receiver_id=ORG, rights=["read", "use"], expires_at="2027")),
+            *("update_access", "snapshot", "s", 200),
+            {"name": "n", "sharedBy": "o2", "rights": ["read", "use"], "expiresAt": "2027"},
+        ),
+        (
+            event(snapshot_unshared=pb.SnapshotUnshared(snapshot_id="s", name="n", owner_id="o2", receiver_id=ORG, cause="declined")),
+            *("update_access", "snapshot", "s", 204, {"name": "n", "sharedBy": "o2", "rights": [], "cause": "declined"}),
+        ),
         (moved("active", "removing"), "delete", "snapshot", "s", 200, {"name": "n"}),
         (moved("inactive", "removing"), "delete", "snapshot", "s", 200, {"name": "n"}),
         (moved("active", "inactive"), "deactivate", "snapshot", "s", 204, {"name": "n"}),

@@ -72,6 +72,30 @@ SNAPSHOT_STATE_SNAPSHOTTING: SnapshotState.ValueType  # 9
 """A live sandbox is being captured."""
 Global___SnapshotState: _TypeAlias = SnapshotState  # noqa: Y015
 
+class _ShareRight:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ShareRightEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ShareRight.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SHARE_RIGHT_UNSPECIFIED: _ShareRight.ValueType  # 0
+    """Never sent."""
+    SHARE_RIGHT_READ: _ShareRight.ValueType  # 1
+    """See it: in lists, by name, by id."""
+    SHARE_RIGHT_USE: _ShareRight.ValueType  # 2
+    """Start sandboxes from it. Implies READ."""
+
+class ShareRight(_ShareRight, metaclass=_ShareRightEnumTypeWrapper):
+    """What an organization may do with a snapshot that another one shares with it."""
+
+SHARE_RIGHT_UNSPECIFIED: ShareRight.ValueType  # 0
+"""Never sent."""
+SHARE_RIGHT_READ: ShareRight.ValueType  # 1
+"""See it: in lists, by name, by id."""
+SHARE_RIGHT_USE: ShareRight.ValueType  # 2
+"""Start sandboxes from it. Implies READ."""
+Global___ShareRight: _TypeAlias = ShareRight  # noqa: Y015
+
 @_typing.final
 class Snapshot(_message.Message):
     """A name for an artifact: a file system, an entrypoint and an environment that sandboxes start from."""
@@ -98,6 +122,8 @@ class Snapshot(_message.Message):
     REF_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     SOURCE_SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    SHARED_BY_FIELD_NUMBER: _builtins.int
+    SHARE_RIGHTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID v4."""
     organization_id: _builtins.str
@@ -123,7 +149,9 @@ class Snapshot(_message.Message):
     ref: _builtins.str
     """The stored artifact: `<repository>@sha256:<digest of the manifest>`. Empty: none yet."""
     source_sandbox_id: _builtins.str
-    """The sandbox it was captured from. Empty: not a capture."""
+    """The sandbox it was captured from. Empty: not a capture, or another organization's."""
+    shared_by: _builtins.str
+    """The organization that shares it with the one that asks. Empty: it is its own, or general."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -152,6 +180,10 @@ class Snapshot(_message.Message):
     def progress(self) -> Global___Progress:
         """How far the work is, while there is any."""
 
+    @_builtins.property
+    def share_rights(self) -> _containers.RepeatedScalarFieldContainer[Global___ShareRight.ValueType]:
+        """What the one that asks may do with it because it is shared. Empty: it is its own, or general."""
+
     def __init__(
         self,
         *,
@@ -175,10 +207,12 @@ class Snapshot(_message.Message):
         ref: _builtins.str = ...,
         progress: Global___Progress | None = ...,
         source_sandbox_id: _builtins.str = ...,
+        shared_by: _builtins.str = ...,
+        share_rights: _abc.Iterable[Global___ShareRight.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "create_time", b"create_time", "failure", b"failure", "last_use_time", b"last_use_time", "progress", b"progress", "size_bytes", b"size_bytes", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "share_rights", b"share_rights", "shared_by", b"shared_by", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015

@@ -103,7 +103,8 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSnapshots(self, request, context):
-        """Lists own snapshots in every state, then visible general ones, one page at a time.
+        """Lists own snapshots in every state, then those that others share with the organization, then general ones, one page at a
+        time.
 
         Refused with PAGE_INVALID (INVALID_ARGUMENT).
         """
@@ -112,7 +113,8 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSnapshot(self, request, context):
-        """Gets a snapshot by id or name: an own name comes before an own id, those before general ones.
+        """Gets a snapshot by id or name: an own name comes before an own id, those before shared ones, those before general ones. Of
+        several that are shared under one name, the one that has been shared the longest.
 
         Refused with SNAPSHOT_NOT_FOUND.
         """
@@ -170,7 +172,8 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamBuildLog(self, request, context):
-        """Streams the log of a snapshot's build. Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built).
+        """Streams the log of a snapshot's build. Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built, or another
+        organization has built it).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
