@@ -43,6 +43,7 @@ from gateway.routes import (
     shares,
     snapshots,
     users,
+    versions,
 )
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
@@ -52,6 +53,7 @@ from gateway.visit import SCOPE_KEY
 _MODULES = (
     snapshots,
     shares,
+    versions,
     api_keys,
     key_changes,
     # Before the organizations: `invitations` is no id of one.

@@ -25,7 +25,7 @@ _READS = {
     "region": ("listAvailableRegions", "listSharedRegions", "getRegionById"),
     "snapshot": (
         *("getSnapshot", "getAllSnapshots", "getSnapshotBuildLogs", "getSnapshotBuildLogsUrl"),
-        *("listSnapshotShares", "getSnapshotShare"),
+        *("listSnapshotShares", "getSnapshotShare", "listSnapshotVersions"),
     ),
     "user": (
         *("getAuthenticatedUser", "getAvailableAccountProviders", "listPendingSsoLinks"),
@@ -92,6 +92,8 @@ _CHANGES = {
     "deactivateSnapshot": ("deactivate", "snapshot"),
     "putSnapshotShare": ("update_access", "snapshot"),
     "deleteSnapshotShare": ("update_access", "snapshot"),
+    "setSnapshotImage": ("update", "snapshot"),
+    "rollBackSnapshot": ("update", "snapshot"),
     "linkAccount": ("link_account", ""),
     "unlinkAccount": ("unlink_account", ""),
     "confirmPendingSsoLink": ("link_account", ""),

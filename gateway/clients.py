@@ -32,9 +32,10 @@ from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
 from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
-from ratoon.snapshots.v1 import share_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1 import share_service_pb2, snapshot_service_pb2, version_service_pb2
 from ratoon.snapshots.v1.share_service_pb2_grpc import ShareServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
+from ratoon.snapshots.v1.version_service_pb2_grpc import VersionServiceStub
 
 AUTH = (
     api_key_service_pb2,
@@ -50,7 +51,7 @@ ORGS = (
     region_service_pb2,
     role_service_pb2,
 )
-SNAPSHOTS = (share_service_pb2, snapshot_service_pb2)
+SNAPSHOTS = (share_service_pb2, snapshot_service_pb2, version_service_pb2)
 _PROBE_SECONDS = 2.0
 
 
@@ -83,6 +84,7 @@ class Services:
         self.audit = AuditServiceStub(orgs)
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
         self.shares = ShareServiceStub(snapshots[0])
+        self.versions = VersionServiceStub(snapshots[0])
         self._probes: dict[str, Any] = {
             name: health_pb2_grpc.HealthStub(c)
             for name, c in (

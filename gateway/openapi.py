@@ -51,6 +51,7 @@ _IF_MATCH = {
 }
 _CREATES = {
     "createSnapshot",
+    "setSnapshotImage",
     "createApiKey",
     "createOrganization",
     "createOrganizationRole",

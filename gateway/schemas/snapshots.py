@@ -21,7 +21,7 @@ StateName = Literal[
     "build_failed",
     "removing",
 ]
-_GIB = 2**30
+GIB = 2**30
 _STATES = {
     number: name.removeprefix("SNAPSHOT_STATE_").lower()
     for name, number in pb.SnapshotState.items()
@@ -96,6 +96,7 @@ class SnapshotDto(Answer):
     share_rights: list[RightName] | None = Field(
         description="What one may do with it because it is shared"
     )
+    version: int = Field(description="Number of the version that it stands for")
 
 
 class PaginatedSnapshots(Answer):
@@ -143,6 +144,7 @@ class Snapshot(msgspec.Struct, rename="camel"):
     progress: Progress | None
     shared_by: str | None
     share_rights: list[str] | None
+    version: int
     initial_runner_id: str | None = None
 
 
@@ -177,7 +179,7 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         said.name,
         said.image_ref,
         _STATES[said.state],
-        said.size_bytes / _GIB if said.HasField("size_bytes") else None,
+        said.size_bytes / GIB if said.HasField("size_bytes") else None,
         said.entrypoint[:] or None,
         said.cpu,
         said.gpu,
@@ -192,11 +194,12 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         said.source_sandbox_id or None,
         failure.code if failure else None,
         failure.remedy if failure else None,
-        _progress(said.progress) if said.HasField("progress") else None,
+        progress_from_proto(said.progress) if said.HasField("progress") else None,
         said.shared_by or None,
         right_names(said.share_rights) or None,
+        said.version,
     )
 
 
-def _progress(said: pb.Progress) -> Progress:
+def progress_from_proto(said: pb.Progress) -> Progress:
     return Progress(said.phase, said.bytes_done, said.bytes_total, said.attempt)

@@ -20,9 +20,10 @@ from ratoon.auth.v1 import authentication_service_pb2
 from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
-from ratoon.snapshots.v1 import share_service_pb2, snapshot_service_pb2
+from ratoon.snapshots.v1 import share_service_pb2, snapshot_service_pb2, version_service_pb2
 from ratoon.snapshots.v1.share_service_pb2_grpc import add_ShareServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceServicer_to_server
+from ratoon.snapshots.v1.version_service_pb2_grpc import add_VersionServiceServicer_to_server
 from services.snapshots import events
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
@@ -33,6 +34,7 @@ from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
 from services.snapshots.servicer.shares import ShareServicer
 from services.snapshots.servicer.upkeep import retire
+from services.snapshots.servicer.versions import VersionServicer
 from services.snapshots.settings import DatabaseSettings, Settings
 
 
@@ -69,6 +71,11 @@ class Snapshots:
         server.add(snapshot_service_pb2, add_SnapshotServiceServicer_to_server, servicer)
         server.add(
             share_service_pb2, add_ShareServiceServicer_to_server, ShareServicer(self._database)
+        )
+        server.add(
+            version_service_pb2,
+            add_VersionServiceServicer_to_server,
+            VersionServicer(self._database, self._organizations),
         )
         server.add(
             event_feed_service_pb2,

@@ -4,7 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from chassis.grpc.wire import from_timestamp, to_timestamp
-from ratoon.snapshots.v1 import share_pb2, share_service_pb2, snapshot_pb2
+from ratoon.snapshots.v1 import (
+    share_pb2,
+    share_service_pb2,
+    snapshot_pb2,
+    version_pb2,
+    version_service_pb2,
+)
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from services.snapshots.commands.shares import Terms
 from services.snapshots.domain import (
@@ -26,6 +32,7 @@ from services.snapshots.domain import (
     may_use,
     pinned,
     rights,
+    version_state,
 )
 from services.snapshots.queries.one import uuid_from
 from services.snapshots.queries.page import Sort, Wanted
@@ -36,6 +43,7 @@ _DEFAULTS = {"cpu": 1, "gpu": 0, "memory": 1, "disk": 3}
 # The published list of states is numbered in its own order, in the contract as in the table.
 _NUMBERS = {state: number for number, state in enumerate(State, 1)}
 _SECOND = 1_000_000
+_Source = pb.CreateSnapshotRequest | version_service_pb2.SetImageRequest
 _RIGHTS = {Right.READ: snapshot_pb2.SHARE_RIGHT_READ, Right.USE: snapshot_pb2.SHARE_RIGHT_USE}
 _NAMED = {number: right for right, number in _RIGHTS.items()}
 
@@ -55,7 +63,13 @@ def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: flo
     return Draft(request.name, request.image_ref, digest, entrypoint, resources, region_id)
 
 
-def wants_build(request: pb.CreateSnapshotRequest) -> bool:
+def image_from_proto(request: version_service_pb2.SetImageRequest) -> tuple[str, str]:
+    """Return an image and the digest that it is pinned by (empty: none). Builds pass: see `wants_build`."""
+    _check_source(request, None)
+    return request.image_ref, "" if wants_build(request) else pinned(request.image_ref)
+
+
+def wants_build(request: _Source) -> bool:
     return request.HasField("build")
 
 
@@ -69,7 +83,7 @@ def _resources(request: pb.CreateSnapshotRequest) -> Resources:
     return resources
 
 
-def _check_source(request: pb.CreateSnapshotRequest, entrypoint: list[str] | None) -> None:
+def _check_source(request: _Source, entrypoint: list[str] | None) -> None:
     if not wants_build(request):
         if not request.image_ref:
             raise ImageOrBuildRequired("name an image or give a Dockerfile")
@@ -109,10 +123,11 @@ def fill(
     at once, and fields are set one by one and only if they say something: anything else costs half as much again.
     """
     (id_, organization, general, name, image, state, size, entrypoint, cpu, gpu, memory, disk,
-     error, _, _, regions, ref, source, created, updated, used, _, shared) = row[:WIDTH]  # fmt: skip
+     error, _, _, regions, ref, source, created, updated, used, _, version, shared) = row[:WIDTH]  # fmt: skip
     snapshot.id, snapshot.organization_id = id_, organization
     snapshot.name, snapshot.image_ref, snapshot.state = name, image, state
     snapshot.cpu, snapshot.memory, snapshot.disk = cpu, memory, disk
+    snapshot.version = version
     if size is not None:
         snapshot.size_bytes = size
     if entrypoint:
@@ -158,6 +173,7 @@ def created_to_proto(
     snapshot.cpu, snapshot.gpu = resources.cpu, resources.gpu
     snapshot.memory, snapshot.disk = resources.memory, resources.disk
     snapshot.region_ids.append(draft.region_id)
+    snapshot.version = 1
     if entrypoint:
         snapshot.entrypoint.extend(entrypoint)
     if size_bytes is not None:
@@ -211,3 +227,29 @@ def share_to_proto(row: Any) -> share_pb2.Share:
         expire_time=to_timestamp(expires),
         revision=revision,
     )
+
+
+def version_to_proto(row: Any) -> version_pb2.Version:
+    """Return a version of queries.versions."""
+    state = version_state(row.state, current=row.current, running=row.running)
+    version = version_pb2.Version(
+        number=row.number,
+        create_time=to_timestamp(row.created_at),
+        created_by=row.created_by,
+        snapshot_id=str(row.id),
+        image_ref=row.image_ref,
+        state=version_pb2.VersionState.Value(f"VERSION_STATE_{state.name}"),
+        current=row.current,
+        ref=row.ref,
+        size_bytes=row.size_bytes,
+        stored=row.stored,
+    )
+    if row.error_code:
+        failure = version.failure
+        failure.code, failure.reason = row.error_code, row.error_reason
+        failure.remedy = row.error_remedy
+    if row.phase is not None:
+        at = version.progress
+        at.phase, at.attempt = row.phase, row.attempt
+        at.bytes_done, at.bytes_total = row.bytes_done, row.bytes_total
+    return version

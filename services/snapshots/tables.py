@@ -189,6 +189,59 @@ class Snapshot(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime | None]
+    # The version that it is, and the last one that was asked for.
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    last_version: Mapped[int] = mapped_column(server_default=text("1"))
+    # When that version was asked for, and by whom. NULL: when the snapshot was made.
+    version_at: Mapped[datetime | None]
+    version_by: Mapped[str] = mapped_column(server_default=text("''"))
+
+
+class Version(Base):
+    """What a snapshot was before, is about to be, or failed to become. What it is stands in its own row."""
+
+    __tablename__ = "versions"
+
+    snapshot_id: Mapped[UUID] = mapped_column(
+        ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    image_ref: Mapped[str]
+    state: Mapped[str]
+    # NULL: it never had one, or has let it go.
+    artifact_id: Mapped[UUID | None] = mapped_column(ForeignKey("artifacts.id"))
+    # Empty: it never had an artifact.
+    ref: Mapped[str] = mapped_column(server_default=text("''"))
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    entrypoint: Mapped[list[str] | None]
+    pull_id: Mapped[UUID | None] = mapped_column(ForeignKey("pulls.id"))
+    error_code: Mapped[str] = mapped_column(server_default=text("''"))
+    error_reason: Mapped[str] = mapped_column(server_default=text("''"))
+    error_remedy: Mapped[str] = mapped_column(server_default=text("''"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_by: Mapped[str] = mapped_column(server_default=text("''"))
+
+
+Index(
+    "ix_versions_artifact_id", Version.artifact_id, postgresql_where=text("artifact_id IS NOT NULL")
+)
+Index("ix_versions_pull_id", Version.pull_id, postgresql_where=text("pull_id IS NOT NULL"))
+
+
+class Trim(Base):
+    """A snapshot that has one version more, so that its oldest may have to let go of their bytes."""
+
+    __tablename__ = "trims"
+
+    snapshot_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class LooseArtifact(Base):
+    """An artifact that lost a reference without its snapshot's end, to be looked at."""
+
+    __tablename__ = "loose_artifacts"
+
+    artifact_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
 class Share(Base):

@@ -23,6 +23,7 @@ from gateway.schemas import (
     roles,
     shares,
     snapshots,
+    versions,
 )
 from gateway.schemas.base import Answer
 
@@ -64,6 +65,7 @@ ADDED = {
     "updateApiKey",
     "updateApiKeyForUser",
     *("listSnapshotShares", "getSnapshotShare", "putSnapshotShare", "deleteSnapshotShare"),
+    *("setSnapshotImage", "listSnapshotVersions", "rollBackSnapshot"),
 }
 # How lists are walked, changes made on condition, creates repeated: offered besides.
 HEADERS = {
@@ -157,6 +159,7 @@ def test_every_route_declares_what_it_answers() -> None:
         (snapshots.Page, snapshots.PaginatedSnapshots),
         (api_keys.Key, api_keys.ApiKeyList),
         (organizations.Encoded, organizations.Organization),
+        (versions.EncodedVersion, versions.SnapshotVersion),
         (shares.EncodedShare, shares.SnapshotShare),
         (roles.EncodedRole, roles.OrganizationRole),
         (members.EncodedMember, members.OrganizationUser),

@@ -43,6 +43,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "createServiceAccount": {"name": "stolen", "assignedRoleIds": []},
     "createServiceAccountApiKey": {"name": "stolen", "permissions": []},
     "putSnapshotShare": {"rights": ["use"]},
+    "setSnapshotImage": {"imageName": "127.0.0.1:9/nothing:1"},
     "createRegion": {"name": "stolen"},
     "updateRegion": {"proxyUrl": "https://stolen.example"},
 }
@@ -163,7 +164,10 @@ def _own(tenant_: Tenant, operation: Operation) -> dict[str, str]:
     """Return what is the tenant's own for each parameter of a path."""
     parameters = re.findall(r"\{(\w+)\}", operation.path)
     own = {p: tenant_.things.get(_things_of(operation, p)[0], "") for p in parameters}
-    return {p: value or {"sandboxClass": "container"}.get(p, "none") for p, value in own.items()}
+    return {
+        p: value or {"sandboxClass": "container", "number": "1"}.get(p, "none")
+        for p, value in own.items()
+    }
 
 
 def _leaks(stage: Stage, said: object, named: str = "") -> list[str]:

@@ -44,6 +44,8 @@ from ratoon.snapshots.v1 import (
     share_service_pb2_grpc,
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
+    version_service_pb2,
+    version_service_pb2_grpc,
 )
 from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
@@ -54,6 +56,7 @@ from tests.gateway_fakes.people import FakePeople
 from tests.gateway_fakes.regions import FakeRegions
 from tests.gateway_fakes.shares import FakeShares
 from tests.gateway_fakes.snapshots import FakeSnapshots
+from tests.gateway_fakes.versions import FakeVersions
 from tests.identities import Keyring
 
 
@@ -72,6 +75,7 @@ class Fakes:
         self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
         self.shares = FakeShares()
+        self.versions = FakeVersions()
         self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -183,6 +187,11 @@ class Fakes:
                     share_service_pb2,
                     share_service_pb2_grpc.add_ShareServiceServicer_to_server,
                     self.shares,
+                ),
+                (
+                    version_service_pb2,
+                    version_service_pb2_grpc.add_VersionServiceServicer_to_server,
+                    self.versions,
                 ),
             ],
         }

@@ -126,6 +126,23 @@ def _other(
     return {"sharedWith": told.receiver_id}
 
 
+def _version_created(event: event_pb2.Event) -> Said:
+    made = event.snapshot_version_created
+    particulars = {"name": made.name, "version": made.number, "image": made.image}
+    return "update", "snapshot", made.snapshot_id, particulars
+
+
+def _version_activated(event: event_pb2.Event) -> Said | None:
+    """That somebody's new version was there at once is told by its making."""
+    now = event.snapshot_version_activated
+    if _by_person(event) and not now.rolled_back:
+        return None
+    particulars = {"name": now.name, "version": now.number, "was": now.old_number, "ref": now.ref}
+    if now.rolled_back:
+        particulars["rollback"] = True
+    return "update", "snapshot", now.snapshot_id, particulars
+
+
 _TELLS: dict[str, Callable[[event_pb2.Event], Said | None]] = {
     "audited": _audited,
     "api_key_created": _api_key_created,
@@ -136,6 +153,8 @@ _TELLS: dict[str, Callable[[event_pb2.Event], Said | None]] = {
     "snapshot_state_changed": _snapshot_moved,
     "snapshot_shared": _snapshot_shared,
     "snapshot_unshared": _snapshot_unshared,
+    "snapshot_version_created": _version_created,
+    "snapshot_version_activated": _version_activated,
 }
 # Answered otherwise than other changes of that name.
 _STATUS = {"snapshot_unshared": 204}

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.snapshots.commands.blobs import release_pull
+from services.snapshots.commands import waiting
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import (
     Busy,
@@ -18,16 +18,12 @@ from services.snapshots.domain import (
     SnapshotGeneral,
     State,
     StateConflict,
+    VersionState,
     check_move,
     pinned,
 )
 from services.snapshots.queries import one
 
-_HOLD_PULLS = text("SELECT id FROM pulls WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
-_UNWANTED = text(
-    "SELECT id FROM pulls AS p WHERE id = ANY(:ids)"
-    " AND NOT EXISTS (SELECT FROM snapshots AS s WHERE s.pull_id = p.id)"
-)
 _ARTIFACT = """
 SELECT a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.manifest_digest, a.stored
 FROM artifacts AS a {} FOR KEY SHARE OF a"""
@@ -108,12 +104,14 @@ async def leave_work(
     **values: Any,
 ) -> None:
     """Move snapshots to a state without work; work that nobody waits for any more is cancelled."""
-    pulls = {"ids": sorted({s.pull_id for s in snapshots if s.pull_id is not None})}
-    await session.execute(_HOLD_PULLS, pulls)
+    ids = [s.id for s in snapshots]
+    pulls = {s.pull_id for s in snapshots if s.pull_id is not None}
+    pulls |= await waiting.pulls_of_versions(session, ids)
+    await waiting.hold(session, pulls)
     standings = [standing(s) for s in snapshots]
     await move(session, organization_id, standings, to, pull_id=None, **values)
-    for pull_id in (await session.scalars(_UNWANTED, pulls)).all():
-        await release_pull(session, pull_id)
+    await waiting.leave(session, ids, VersionState.CANCELLED)
+    await waiting.release_unwanted(session, pulls)
 
 
 async def _artifact(

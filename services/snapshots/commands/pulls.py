@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands import switch
 from services.snapshots.commands.blobs import release_pull
 from services.snapshots.commands.moves import Standing, move, standing
 from services.snapshots.domain import Claim, Failure, NewArtifact, State
@@ -106,7 +107,9 @@ async def retry_later(session: AsyncSession, claim: Claim, delay: timedelta) -> 
 
 
 async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) -> bool:
-    """Record the artifact and make every snapshot that waited for it active. False: the pull is not ours any more.
+    """Record the artifact, make every snapshot that waited for it active, and switch to every version that did.
+
+    False: the pull is not ours any more.
 
     Raises BlobsMissing unless each blob was placed by this pull or granted to it (commands.blobs).
     """
@@ -128,6 +131,7 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
         size_bytes=artifact.size_bytes,
         last_used_at=await session.scalar(text("SELECT clock_timestamp()")),
     )
+    await switch.finish(session, claim.organization_id, claim.pull_id, artifact.id)
     await release_pull(session, claim.pull_id)
     return True
 
@@ -145,6 +149,7 @@ async def fail_pull(
     said = {f"error_{field}": words for field, words in asdict(failure).items()}
     said_and_known = {**said, "size_bytes": size_bytes}
     await move(session, claim.organization_id, waiting, State.ERROR, pull_id=None, **said_and_known)
+    await switch.fail(session, claim.pull_id, failure, size_bytes=size_bytes)
     await release_pull(session, claim.pull_id)
     return True
 

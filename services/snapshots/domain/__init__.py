@@ -10,11 +10,14 @@ from services.snapshots.domain.draft import (
     pinned,
 )
 from services.snapshots.domain.events import (
+    Audited,
     SnapshotCreated,
     SnapshotRemoved,
     SnapshotShared,
     SnapshotStateChanged,
     SnapshotUnshared,
+    SnapshotVersionActivated,
+    SnapshotVersionCreated,
 )
 from services.snapshots.domain.limits import (
     Limits,
@@ -55,6 +58,8 @@ from services.snapshots.domain.refusals import (
     SnapshotNotFound,
     StateConflict,
     UseForbidden,
+    VersionNotFound,
+    VersionStateConflict,
 )
 from services.snapshots.domain.shares import (
     MOST_SHARES,
@@ -72,6 +77,12 @@ from services.snapshots.domain.states import (
     State,
     check_move,
 )
+from services.snapshots.domain.versions import (
+    VERSIONS_KEPT,
+    VERSIONS_REMEMBERED,
+    VersionState,
+    version_state,
+)
 from services.snapshots.domain.work import (
     Blob,
     Claim,
@@ -86,6 +97,9 @@ __all__ = [
     "MOST_SHARES",
     "MOVES",
     "NAME_LENGTH",
+    "VERSIONS_KEPT",
+    "VERSIONS_REMEMBERED",
+    "Audited",
     "Blob",
     "BuildNotFound",
     "BuilderUnavailable",
@@ -132,11 +146,16 @@ __all__ = [
     "SnapshotShared",
     "SnapshotStateChanged",
     "SnapshotUnshared",
+    "SnapshotVersionActivated",
+    "SnapshotVersionCreated",
     "State",
     "StateConflict",
     "StoreFull",
     "Suspension",
     "UseForbidden",
+    "VersionNotFound",
+    "VersionState",
+    "VersionStateConflict",
     "check_move",
     "check_name",
     "check_resources",
@@ -146,4 +165,5 @@ __all__ = [
     "pinned",
     "rights",
     "usable_by",
+    "version_state",
 ]

@@ -53,3 +53,35 @@ class SnapshotUnshared:
     owner_id: str
     receiver_id: str
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVersionCreated:
+    """See ratoon.events.v1.SnapshotVersionCreated."""
+
+    snapshot_id: str
+    name: str
+    number: int
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVersionActivated:
+    """See ratoon.events.v1.SnapshotVersionActivated."""
+
+    snapshot_id: str
+    name: str
+    old_number: int
+    number: int
+    ref: str
+    rolled_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """See ratoon.events.v1.Audited."""
+
+    action: str
+    target_type: str
+    target_id: str
+    metadata: str

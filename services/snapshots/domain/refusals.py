@@ -91,6 +91,14 @@ class OrganizationGone(Refusal):
     kind, reason = Kind.PERMISSION_DENIED, "ORGANIZATION_FORBIDDEN"
 
 
+class VersionNotFound(Refusal):
+    kind, reason = Kind.NOT_FOUND, "VERSION_NOT_FOUND"
+
+
+class VersionStateConflict(Refusal):
+    kind, reason = Kind.FAILED_PRECONDITION, "VERSION_STATE_CONFLICT"
+
+
 class ShareNotFound(Refusal):
     kind, reason = Kind.NOT_FOUND, "SHARE_NOT_FOUND"
 

@@ -47,7 +47,8 @@ _BY_ID = text(_GET.format(f"{_ALL} WHERE id = :id"))
 # Where phase, bytes done, bytes in all and attempt of its work begin.
 PROGRESS = WIDTH
 _STANDING = text(
-    "SELECT id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids, cpu, memory, disk"
+    "SELECT id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids, cpu, memory, disk,"
+    " version"
     " FROM snapshots WHERE organization_id = :organization_id AND (id = :id OR name = :name)"
 )
 

@@ -17,12 +17,13 @@ def _micros(column: str) -> str:
 
 # 0 id, 1 organization, 2 general, 3 name, 4 image, 5 state (the number in the contract), 6 size, 7 entrypoint,
 # 8 cpu, 9 gpu, 10 memory, 11 disk, 12-14 failure, 15 regions, 16 ref, 17 source, 18 created, 19 updated, 20 used
-# (microseconds), 21 pull, 22 whether it may be used and not only seen, because it is shared with who asks; NULL: it is not
+# (microseconds), 21 pull, 22 version, 23 whether it may be used and not only seen, because it is shared with who asks; NULL: it is not
 _COLUMNS = (
     "s.id::text, s.organization_id::text, s.general, s.name, s.image_ref, s.state_rank, s.size_bytes, s.entrypoint,"
     " s.cpu, s.gpu, s.memory, s.disk, s.error_code, s.error_reason, s.error_remedy, s.region_ids, s.ref,"
-    f" s.source_sandbox_id, {_micros('created_at')}, {_micros('updated_at')}, {_micros('last_used_at')}, s.pull_id"
+    f" s.source_sandbox_id, {_micros('created_at')}, {_micros('updated_at')}, {_micros('last_used_at')}, s.pull_id,"
+    " s.version"
 )
 COLUMNS = columns()
-ORGANIZATION_ID, GENERAL, PULL_ID, SHARED_USE = 1, 2, 21, 22
-WIDTH = 23
+ORGANIZATION_ID, GENERAL, PULL_ID, SHARED_USE = 1, 2, 21, 23
+WIDTH = 24

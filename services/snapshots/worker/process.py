@@ -42,7 +42,9 @@ async def work(settings: WorkerSettings, stop: asyncio.Event) -> None:
             patient(Organizations(orgs, identity).limits_of),
             places=places,
             policy=Policy(
-                lease=settings.worker_lease_seconds, deadline=settings.pull_deadline_seconds
+                lease=settings.worker_lease_seconds,
+                deadline=settings.pull_deadline_seconds,
+                versions_kept=settings.versions_kept,
             ),
             store_limit=settings.store_limit_bytes,
         )

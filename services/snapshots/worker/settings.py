@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.snapshots.domain import VERSIONS_KEPT
+
 
 class WorkerSettings(BaseSettings):
     """Names and defaults; `store_limit_bytes` unset: as much as the disk has, but for a reserve."""
@@ -23,6 +25,8 @@ class WorkerSettings(BaseSettings):
     worker_pulls: int = Field(4, ge=1, le=64)
     worker_lease_seconds: float = Field(15, ge=1)
     pull_deadline_seconds: float = Field(3600, gt=0)
+    # Of each snapshot, the current one among them; what is older is fetched again when it is gone back to.
+    versions_kept: int = Field(VERSIONS_KEPT, ge=1, le=100)
 
     @property
     def insecure_hosts(self) -> frozenset[str]:

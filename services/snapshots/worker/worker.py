@@ -44,7 +44,7 @@ class Worker:
             places=places,
             policy=policy,
         )
-        self._upkeep = Upkeep(sessions, wakeups, garbage)
+        self._upkeep = Upkeep(sessions, wakeups, garbage, policy.versions_kept)
 
     async def run(self) -> None:
         """Work for ever; cancelled, give back what is not done."""

@@ -55,6 +55,7 @@ async def test_a_snapshot_looks_as_published(fakes: Fakes, client: httpx.AsyncCl
         "progress": None,
         "sharedBy": None,
         "shareRights": None,
+        "version": 1,
     }
 
 

@@ -385,7 +385,9 @@ async def test_sharing_races_with_withdrawing_and_removing(world: World, strange
         dice = random.Random(seed)
         me, you = world.member(), world.member()
         made = await me.create("raced")
-        acts = [me.share(made.id, you, use=dice.random() < 0.5) for _ in range(dice.randint(1, 3))]
+        acts: list[Any] = [
+            me.share(made.id, you, use=dice.random() < 0.5) for _ in range(dice.randint(1, 3))
+        ]
         acts += [me.unshare(made.id, you) for _ in range(dice.randint(0, 2))]
         acts += [you.unshare(made.id, you) for _ in range(dice.randint(0, 1))]
         removed = dice.random() < 0.4

@@ -24,12 +24,19 @@ from ratoon.events.v1 import event_feed_service_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
-from ratoon.snapshots.v1 import share_pb2, share_service_pb2, snapshot_pb2
+from ratoon.snapshots.v1 import (
+    share_pb2,
+    share_service_pb2,
+    snapshot_pb2,
+    version_pb2,
+    version_service_pb2,
+)
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from ratoon.snapshots.v1.share_service_pb2_grpc import ShareServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
+from ratoon.snapshots.v1.version_service_pb2_grpc import VersionServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
-from services.snapshots.commands import blobs, pulls, removals
+from services.snapshots.commands import blobs, pulls, removals, trimming
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import FakeOrgs
@@ -45,6 +52,7 @@ class World:
 
     stub: SnapshotServiceStub
     shares: ShareServiceStub
+    versions: VersionServiceStub
     database: Database
     orgs: FakeOrgs
     keyring: Keyring
@@ -86,6 +94,14 @@ class World:
     async def erase_all(self) -> None:
         while await self.erase():
             pass
+
+    async def trim(self, kept: int = 10) -> None:
+        """Do what a worker does with old versions."""
+        for some in (lambda s: trimming.trim(s, kept=kept), trimming.release_loose):
+            done = 1
+            while done:
+                async with self.database.sessions.begin() as session:
+                    done = await some(session)
 
     async def work(self, digest: str = DIGEST) -> None:
         """Finish everything that is due."""
@@ -188,6 +204,33 @@ class Member:
         receiver = with_ if isinstance(with_, str) else with_.organization
         return {"organization_id": self.organization, "ref": _ref(ref), "receiver_id": receiver}
 
+    async def set_image(self, ref: str, image: str, **more: Any) -> version_pb2.Version:
+        request = version_service_pb2.SetImageRequest(
+            organization_id=self.organization, ref=_ref(ref), image_ref=image, **more
+        )
+        return (await self.world.versions.SetImage(request, metadata=self.metadata)).version
+
+    async def roll_back(self, ref: str, number: int) -> version_pb2.Version:
+        request = version_service_pb2.RollBackRequest(
+            organization_id=self.organization, ref=_ref(ref), number=number
+        )
+        return (await self.world.versions.RollBack(request, metadata=self.metadata)).version
+
+    async def versions(self, ref: str) -> list[version_pb2.Version]:
+        request = version_service_pb2.ListVersionsRequest(
+            organization_id=self.organization, ref=_ref(ref)
+        )
+        answer = await self.world.versions.ListVersions(request, metadata=self.metadata)
+        return list(answer.versions)
+
+    async def states(self, ref: str) -> dict[int, str]:
+        """Return where each version is, the current one with a star."""
+        return {
+            v.number: version_pb2.VersionState.Name(v.state).removeprefix("VERSION_STATE_").lower()
+            + ("*" if v.current else "")
+            for v in await self.versions(ref)
+        }
+
     async def told(self, *types: str) -> list[tuple[str, dict[str, Any], str]]:
         """Return type, payload and acting user of what this organization was told, in order."""
         rows = await self.world.database.pool.fetch(
@@ -240,7 +283,7 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
     async with (
         channel(f"unix:{folder}/a", authentication_service_pb2) as to_auth,
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
-        channel(target, pb, share_service_pb2) as opened,
+        channel(target, pb, share_service_pb2, version_service_pb2) as opened,
     ):
         snapshots = Snapshots(
             database, heavy, url, to_auth, to_orgs, keyring.identity("snapshots"), keyring.trust()
@@ -248,8 +291,8 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)
         await orgs.watched()
-        stubs = SnapshotServiceStub(opened), ShareServiceStub(opened)
-        yield World(*stubs, database, orgs, keyring)
+        shares, versions = ShareServiceStub(opened), VersionServiceStub(opened)
+        yield World(SnapshotServiceStub(opened), shares, versions, database, orgs, keyring)
         await serving.stop(None)
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)

@@ -124,6 +124,7 @@ class Snapshot(_message.Message):
     SOURCE_SANDBOX_ID_FIELD_NUMBER: _builtins.int
     SHARED_BY_FIELD_NUMBER: _builtins.int
     SHARE_RIGHTS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID v4."""
     organization_id: _builtins.str
@@ -152,6 +153,8 @@ class Snapshot(_message.Message):
     """The sandbox it was captured from. Empty: not a capture, or another organization's."""
     shared_by: _builtins.str
     """The organization that shares it with the one that asks. Empty: it is its own, or general."""
+    version: _builtins.int
+    """Number of the version that it stands for, from 1."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -209,10 +212,11 @@ class Snapshot(_message.Message):
         source_sandbox_id: _builtins.str = ...,
         shared_by: _builtins.str = ...,
         share_rights: _abc.Iterable[Global___ShareRight.ValueType] | None = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "create_time", b"create_time", "failure", b"failure", "last_use_time", b"last_use_time", "progress", b"progress", "size_bytes", b"size_bytes", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "share_rights", b"share_rights", "shared_by", b"shared_by", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "share_rights", b"share_rights", "shared_by", b"shared_by", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
