@@ -45,9 +45,11 @@ from gateway.routes import (
     registry_access,
     roles,
     service_account_keys,
+    shares,
     snapshot_bulk,
     snapshots,
     users,
+    versions,
 )
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
@@ -58,6 +60,8 @@ _MODULES = (
     # After the snapshots: `bulk` may be the name of one.
     snapshots,
     snapshot_bulk,
+    shares,
+    versions,
     api_keys,
     key_changes,
     # Before the organizations: `invitations` is no id of one.

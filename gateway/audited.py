@@ -30,6 +30,7 @@ _READS = {
     "snapshot": (
         *("getSnapshot", "getAllSnapshots", "getSnapshotBuildLogs", "getSnapshotBuildLogsUrl"),
         *("adminCanCleanupImage", "getBulkSnapshotJob"),
+        *("listSnapshotShares", "getSnapshotShare", "listSnapshotVersions"),
     ),
     "user": (
         *("getAuthenticatedUser", "getAvailableAccountProviders", "listPendingSsoLinks"),
@@ -101,6 +102,10 @@ _CHANGES = {
     "bulkSnapshots": ("update", "snapshot"),
     "retrySnapshot": ("activate", "snapshot"),
     "adminSetSnapshotGeneralStatus": ("set_general_status", "snapshot"),
+    "putSnapshotShare": ("update_access", "snapshot"),
+    "deleteSnapshotShare": ("update_access", "snapshot"),
+    "setSnapshotImage": ("update", "snapshot"),
+    "rollBackSnapshot": ("update", "snapshot"),
     "linkAccount": ("link_account", ""),
     "unlinkAccount": ("unlink_account", ""),
     "confirmPendingSsoLink": ("link_account", ""),

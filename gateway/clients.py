@@ -36,14 +36,18 @@ from ratoon.snapshots.v1 import (
     bulk_job_service_pb2,
     context_service_pb2,
     registry_service_pb2,
+    share_service_pb2,
     snapshot_admin_service_pb2,
     snapshot_service_pb2,
+    version_service_pb2,
 )
 from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import BulkJobServiceStub
 from ratoon.snapshots.v1.context_service_pb2_grpc import ContextServiceStub
 from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceStub
+from ratoon.snapshots.v1.share_service_pb2_grpc import ShareServiceStub
 from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import SnapshotAdminServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
+from ratoon.snapshots.v1.version_service_pb2_grpc import VersionServiceStub
 
 AUTH = (
     api_key_service_pb2,
@@ -63,8 +67,10 @@ SNAPSHOTS = (
     bulk_job_service_pb2,
     context_service_pb2,
     registry_service_pb2,
+    share_service_pb2,
     snapshot_admin_service_pb2,
     snapshot_service_pb2,
+    version_service_pb2,
 )
 _PROBE_SECONDS = 2.0
 
@@ -101,6 +107,8 @@ class Services:
         self.snapshot_administration = SnapshotAdminServiceStub(snapshots[0])
         self.bulk_jobs = BulkJobServiceStub(snapshots[0])
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
+        self.shares = ShareServiceStub(snapshots[0])
+        self.versions = VersionServiceStub(snapshots[0])
         self._probes: dict[str, Any] = {
             name: health_pb2_grpc.HealthStub(c)
             for name, c in (

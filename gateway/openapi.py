@@ -52,6 +52,7 @@ _IF_MATCH = {
 _CREATES = {
     "createSnapshot",
     "bulkSnapshots",
+    "setSnapshotImage",
     "createApiKey",
     "createOrganization",
     "createOrganizationRole",

@@ -7,6 +7,7 @@ import msgspec
 from pydantic import Field
 
 from gateway.schemas.base import Amount, Answer, Asked, LongText, Text, encoded, iso
+from gateway.schemas.shares import RightName, right_names
 from ratoon.snapshots.v1 import snapshot_pb2 as pb
 
 StateName = Literal[
@@ -20,7 +21,7 @@ StateName = Literal[
     "build_failed",
     "removing",
 ]
-_GIB = 2**30
+GIB = 2**30
 _STATES = {
     number: name.removeprefix("SNAPSHOT_STATE_").lower()
     for name, number in pb.SnapshotState.items()
@@ -103,6 +104,13 @@ class SnapshotDto(Answer):
     error_code: str | None = Field(description="Why it failed, for programs; stable")
     error_remedy: str | None = Field(description="What to do about the failure")
     progress: ProgressDto | None = Field(description="How far the work is, while there is any")
+    shared_by: str | None = Field(
+        description="The organization that shares it; null: it is one's own, or general"
+    )
+    share_rights: list[RightName] | None = Field(
+        description="What one may do with it because it is shared"
+    )
+    version: int = Field(description="Number of the version that it stands for")
     use_count: int = Field(description="How many sandboxes started from it; 0 if it is another's")
     build_info: BuildInfo = Field(
         default=None,  # type: ignore[assignment]  # absent is what is meant, null is never said
@@ -163,6 +171,9 @@ class Snapshot(msgspec.Struct, rename="camel"):
     error_code: str | None
     error_remedy: str | None
     progress: Progress | None
+    shared_by: str | None
+    share_rights: list[str] | None
+    version: int
     use_count: int
     initial_runner_id: str | None = None
     build_info: Built | msgspec.UnsetType = msgspec.UNSET
@@ -199,7 +210,7 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         said.name,
         said.image_ref,
         _STATES[said.state],
-        said.size_bytes / _GIB if said.HasField("size_bytes") else None,
+        said.size_bytes / GIB if said.HasField("size_bytes") else None,
         said.entrypoint[:] or None,
         said.cpu,
         said.gpu,
@@ -214,7 +225,10 @@ def snapshot_from_proto(said: pb.Snapshot) -> Snapshot:
         said.source_sandbox_id or None,
         failure.code if failure else None,
         failure.remedy if failure else None,
-        _progress(said.progress) if said.HasField("progress") else None,
+        progress_from_proto(said.progress) if said.HasField("progress") else None,
+        said.shared_by or None,
+        right_names(said.share_rights) or None,
+        said.version,
         said.use_count,
         build_info=_built(said.build) if said.HasField("build") else msgspec.UNSET,
     )
@@ -230,5 +244,5 @@ def _built(said: pb.BuildInfo) -> Built:
     )
 
 
-def _progress(said: pb.Progress) -> Progress:
+def progress_from_proto(said: pb.Progress) -> Progress:
     return Progress(said.phase, said.bytes_done, said.bytes_total, said.attempt)

@@ -27,13 +27,16 @@ from ratoon.snapshots.v1 import (
     bulk_job_service_pb2,
     context_service_pb2,
     registry_service_pb2,
+    share_service_pb2,
     snapshot_admin_service_pb2,
     snapshot_service_pb2,
     snapshot_use_service_pb2,
+    version_service_pb2,
 )
 from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import add_BulkJobServiceServicer_to_server
 from ratoon.snapshots.v1.context_service_pb2_grpc import add_ContextServiceServicer_to_server
 from ratoon.snapshots.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
+from ratoon.snapshots.v1.share_service_pb2_grpc import add_ShareServiceServicer_to_server
 from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import (
     add_SnapshotAdminServiceServicer_to_server,
 )
@@ -41,6 +44,7 @@ from ratoon.snapshots.v1.snapshot_service_pb2_grpc import add_SnapshotServiceSer
 from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import (
     add_SnapshotUseServiceServicer_to_server,
 )
+from ratoon.snapshots.v1.version_service_pb2_grpc import add_VersionServiceServicer_to_server
 from services.snapshots import events
 from services.snapshots.commands import bulk, grants, sealed, uses
 from services.snapshots.commands.builds import BUILD_LOG
@@ -61,8 +65,10 @@ from services.snapshots.servicer.notifier import Notifier
 from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
+from services.snapshots.servicer.shares import ShareServicer
 from services.snapshots.servicer.upkeep import retire
 from services.snapshots.servicer.uses import UseServicer
+from services.snapshots.servicer.versions import VersionServicer
 from services.snapshots.settings import DatabaseSettings, KeySettings, Settings
 
 
@@ -141,6 +147,14 @@ class Snapshots:
             bulk_job_service_pb2,
             add_BulkJobServiceServicer_to_server,
             BulkServicer(self._database, self._organizations),
+        )
+        server.add(
+            share_service_pb2, add_ShareServiceServicer_to_server, ShareServicer(self._database)
+        )
+        server.add(
+            version_service_pb2,
+            add_VersionServiceServicer_to_server,
+            VersionServicer(self._database, self._organizations),
         )
         server.add(
             event_feed_service_pb2,

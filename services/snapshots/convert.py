@@ -3,10 +3,18 @@
 from typing import Any
 from uuid import UUID
 
-from chassis.grpc.wire import to_timestamp
-from ratoon.snapshots.v1 import registry_pb2, snapshot_pb2
+from chassis.grpc.wire import from_timestamp, to_timestamp
+from ratoon.snapshots.v1 import (
+    registry_pb2,
+    share_pb2,
+    share_service_pb2,
+    snapshot_pb2,
+    version_pb2,
+    version_service_pb2,
+)
 from ratoon.snapshots.v1 import registry_service_pb2 as registry_pb
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
+from services.snapshots.commands.shares import Terms
 from services.snapshots.domain import (
     Build,
     Draft,
@@ -16,17 +24,24 @@ from services.snapshots.domain import (
     Limits,
     PageInvalid,
     Resources,
+    Right,
+    ShareExpiryInvalid,
+    ShareReceiverInvalid,
+    ShareRightsInvalid,
     State,
     check_name,
     check_resources,
     entrypoint_from,
+    may_use,
     pinned,
     recipe,
     registries,
+    rights,
+    version_state,
 )
-from services.snapshots.queries.one import PROGRESS
+from services.snapshots.queries.one import PROGRESS, uuid_from
 from services.snapshots.queries.page import Sort, Wanted
-from services.snapshots.queries.rows import Row
+from services.snapshots.queries.rows import ORGANIZATION_ID, USES, WIDTH, Row
 from services.snapshots.tables import Registry
 
 _PAGE_MOST, _SKIP_MOST = 200, 2**40
@@ -34,6 +49,9 @@ _DEFAULTS = {"cpu": 1, "gpu": 0, "memory": 1, "disk": 3}
 # The published list of states is numbered in its own order, in the contract as in the table.
 _NUMBERS = {state: number for number, state in enumerate(State, 1)}
 _SECOND = 1_000_000
+_Source = pb.CreateSnapshotRequest | version_service_pb2.SetImageRequest
+_RIGHTS = {Right.READ: snapshot_pb2.SHARE_RIGHT_READ, Right.USE: snapshot_pb2.SHARE_RIGHT_USE}
+_NAMED = {number: right for right, number in _RIGHTS.items()}
 
 
 def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: float) -> Draft:
@@ -55,7 +73,13 @@ def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: flo
     return Draft(request.name, request.image_ref, digest, entrypoint, resources, region_id, build)
 
 
-def wants_build(request: pb.CreateSnapshotRequest) -> bool:
+def image_from_proto(request: version_service_pb2.SetImageRequest) -> tuple[str, str]:
+    """Return an image and the digest that it is pinned by (empty: none). Builds pass: see `wants_build`."""
+    _check_source(request, None)
+    return request.image_ref, "" if wants_build(request) else pinned(request.image_ref)
+
+
+def wants_build(request: _Source) -> bool:
     return request.HasField("build")
 
 
@@ -69,7 +93,7 @@ def _resources(request: pb.CreateSnapshotRequest) -> Resources:
     return resources
 
 
-def _check_source(request: pb.CreateSnapshotRequest, entrypoint: list[str] | None) -> None:
+def _check_source(request: _Source, entrypoint: list[str] | None) -> None:
     if not wants_build(request):
         if not request.image_ref:
             raise ImageOrBuildRequired("name an image or give a Dockerfile")
@@ -110,10 +134,11 @@ def fill(
     and only if they say something: anything else costs half as much again.
     """
     (id_, organization, general, name, image, state, size, entrypoint, cpu, gpu, memory, disk,
-     error, _, _, regions, ref, source, created, updated, used, _, uses) = row[:23]  # fmt: skip
+     error, _, _, regions, ref, source, created, updated, used, _, _, uses, version, shared) = row[:WIDTH]  # fmt: skip
     snapshot.id, snapshot.organization_id = id_, organization
     snapshot.name, snapshot.image_ref, snapshot.state = name, image, state
     snapshot.cpu, snapshot.memory, snapshot.disk = cpu, memory, disk
+    snapshot.version = version
     if size is not None:
         snapshot.size_bytes = size
     if entrypoint:
@@ -124,8 +149,16 @@ def fill(
         regions = [r for r in regions if limits.available(r)]
     snapshot.region_ids.extend(regions)
     _fill_times(snapshot, created, updated, used)
-    if general or gpu or error or source or uses or progress is not None:
+    if shared is not None:
+        _fill_shared(snapshot, row, use=shared)
+    elif general or gpu or error or source or uses or progress is not None:
         _fill_rest(snapshot, row, progress, own=limits is None)
+
+
+def _fill_shared(snapshot: snapshot_pb2.Snapshot, row: Row, *, use: bool) -> None:
+    """Say by whom it is shared, and for what. Why it failed, how far it is and where it comes from is its owner's to know."""
+    snapshot.gpu, snapshot.shared_by = row[9], row[ORGANIZATION_ID]
+    snapshot.share_rights.extend(_RIGHTS[right] for right in rights(use))
 
 
 def _fill_rest(
@@ -134,7 +167,7 @@ def _fill_rest(
     """Write what most snapshots have not."""
     snapshot.general, snapshot.gpu = row[2], row[9]
     if own:
-        snapshot.source_sandbox_id, snapshot.use_count = row[17], row[23]
+        snapshot.source_sandbox_id, snapshot.use_count = row[17], row[USES]
         if row[12]:
             snapshot.failure.code, snapshot.failure.reason, snapshot.failure.remedy = row[12:15]
     if progress is not None:
@@ -163,6 +196,7 @@ def created_to_proto(
     snapshot.cpu, snapshot.gpu = resources.cpu, resources.gpu
     snapshot.memory, snapshot.disk = resources.memory, resources.disk
     snapshot.region_ids.append(draft.region_id)
+    snapshot.version = 1
     if entrypoint:
         snapshot.entrypoint.extend(entrypoint)
     if size_bytes is not None:
@@ -213,3 +247,64 @@ def registry_to_proto(registry: Registry) -> registry_pb2.Registry:
         create_time=to_timestamp(registry.created_at),
         update_time=to_timestamp(registry.updated_at),
     )
+
+
+def terms_from_proto(request: share_service_pb2.PutShareRequest) -> Terms:
+    """Return what is to be shared with whom. Refused with SHARE_…_INVALID."""
+    unknown = [number for number in request.rights if number not in _NAMED]
+    if unknown:
+        raise ShareRightsInvalid("there are two rights: read and use")
+    use = may_use(_NAMED[number] for number in request.rights)
+    expires = None
+    if request.HasField("expire_time"):
+        try:
+            expires = from_timestamp(request.expire_time)
+        except (ValueError, OverflowError):
+            raise ShareExpiryInvalid("the moment is out of range") from None
+    return Terms(receiver_from(request.receiver_id), use, expires)
+
+
+def receiver_from(written: str) -> UUID:
+    receiver = uuid_from(written)
+    if receiver is None:
+        raise ShareReceiverInvalid("name the organization by its id")
+    return receiver
+
+
+def share_to_proto(row: Any) -> share_pb2.Share:
+    """Return a share of queries.shares.COLUMNS."""
+    receiver, use, expires, revision, created, updated = row[:6]
+    return share_pb2.Share(
+        receiver_id=str(receiver),
+        create_time=to_timestamp(created),
+        update_time=to_timestamp(updated),
+        rights=[_RIGHTS[right] for right in rights(use)],
+        expire_time=to_timestamp(expires),
+        revision=revision,
+    )
+
+
+def version_to_proto(row: Any) -> version_pb2.Version:
+    """Return a version of queries.versions."""
+    state = version_state(row.state, current=row.current, running=row.running)
+    version = version_pb2.Version(
+        number=row.number,
+        create_time=to_timestamp(row.created_at),
+        created_by=row.created_by,
+        snapshot_id=str(row.id),
+        image_ref=row.image_ref,
+        state=version_pb2.VersionState.Value(f"VERSION_STATE_{state.name}"),
+        current=row.current,
+        ref=row.ref,
+        size_bytes=row.size_bytes,
+        stored=row.stored,
+    )
+    if row.error_code:
+        failure = version.failure
+        failure.code, failure.reason = row.error_code, row.error_reason
+        failure.remedy = row.error_remedy
+    if row.phase is not None:
+        at = version.progress
+        at.phase, at.attempt = row.phase, row.attempt
+        at.bytes_done, at.bytes_total = row.bytes_done, row.bytes_total
+    return version

@@ -243,6 +243,12 @@ class Snapshot(Base):
     last_used_at: Mapped[datetime | None]
     build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id"))
     use_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    # The version that it is, and the last one that was asked for.
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    last_version: Mapped[int] = mapped_column(server_default=text("1"))
+    # When that version was asked for, and by whom. NULL: when the snapshot was made.
+    version_at: Mapped[datetime | None]
+    version_by: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 class Registry(Base):
@@ -349,6 +355,78 @@ class BulkItem(Base):
     outcome: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
     code: Mapped[str] = mapped_column(server_default=text("''"))
 
+
+class Version(Base):
+    """What a snapshot was before, is about to be, or failed to become. What it is stands in its own row."""
+
+    __tablename__ = "versions"
+
+    snapshot_id: Mapped[UUID] = mapped_column(
+        ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    image_ref: Mapped[str]
+    state: Mapped[str]
+    # NULL: it never had one, or has let it go.
+    artifact_id: Mapped[UUID | None] = mapped_column(ForeignKey("artifacts.id"))
+    # Empty: it never had an artifact.
+    ref: Mapped[str] = mapped_column(server_default=text("''"))
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    entrypoint: Mapped[list[str] | None]
+    pull_id: Mapped[UUID | None] = mapped_column(ForeignKey("pulls.id"))
+    # What it was built from. NULL: it was not.
+    build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id"))
+    error_code: Mapped[str] = mapped_column(server_default=text("''"))
+    error_reason: Mapped[str] = mapped_column(server_default=text("''"))
+    error_remedy: Mapped[str] = mapped_column(server_default=text("''"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_by: Mapped[str] = mapped_column(server_default=text("''"))
+
+
+Index(
+    "ix_versions_artifact_id", Version.artifact_id, postgresql_where=text("artifact_id IS NOT NULL")
+)
+Index("ix_versions_pull_id", Version.pull_id, postgresql_where=text("pull_id IS NOT NULL"))
+Index("ix_versions_build_id", Version.build_id, postgresql_where=text("build_id IS NOT NULL"))
+
+
+class Trim(Base):
+    """A snapshot that has one version more, so that its oldest may have to let go of their bytes."""
+
+    __tablename__ = "trims"
+
+    snapshot_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class LooseArtifact(Base):
+    """An artifact that lost a reference without its snapshot's end, to be looked at."""
+
+    __tablename__ = "loose_artifacts"
+
+    artifact_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class Share(Base):
+    """What another organization may do with a snapshot. Nothing, once it has expired, whether the row is there or not."""
+
+    __tablename__ = "shares"
+
+    snapshot_id: Mapped[UUID] = mapped_column(
+        ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True
+    )
+    receiver_id: Mapped[UUID] = mapped_column(primary_key=True)
+    # Of the snapshot, which never changes: a name is looked up among what is shared by one look into one index.
+    name: Mapped[str] = mapped_column(Text(collation="C"))
+    # It may be seen in any case.
+    may_use: Mapped[bool]
+    expires_at: Mapped[datetime | None]
+    # Grows with every change.
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+Index("ix_shares_received", Share.receiver_id, Share.name, Share.created_at, Share.snapshot_id)
 
 _O, _CREATED = Snapshot.organization_id, Snapshot.created_at.desc()
 _OWN = text("NOT general")

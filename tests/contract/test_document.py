@@ -22,7 +22,9 @@ from gateway.schemas import (
     members,
     organizations,
     roles,
+    shares,
     snapshots,
+    versions,
 )
 from gateway.schemas.base import Answer
 
@@ -68,6 +70,8 @@ ADDED = {
     "rotateApiKeyForUser",
     "updateApiKey",
     "updateApiKeyForUser",
+    *("listSnapshotShares", "getSnapshotShare", "putSnapshotShare", "deleteSnapshotShare"),
+    *("setSnapshotImage", "listSnapshotVersions", "rollBackSnapshot"),
 }
 # How lists are walked, changes made on condition, creates repeated: offered besides.
 HEADERS = {
@@ -164,6 +168,8 @@ def test_every_route_declares_what_it_answers() -> None:
         (bulk.JobPage, bulk.BulkJobPage),
         (api_keys.Key, api_keys.ApiKeyList),
         (organizations.Encoded, organizations.Organization),
+        (versions.EncodedVersion, versions.SnapshotVersion),
+        (shares.EncodedShare, shares.SnapshotShare),
         (roles.EncodedRole, roles.OrganizationRole),
         (members.EncodedMember, members.OrganizationUser),
         (invitations.EncodedInvitation, invitations.OrganizationInvitation),

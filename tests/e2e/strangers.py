@@ -29,6 +29,8 @@ _ROWS = {
         "SELECT t::text FROM registries t WHERE organization_id = $1",
         # How far they are is the worker's doing.
         "SELECT id::text || action || total FROM bulk_jobs WHERE organization_id = $1",
+        "SELECT t::text FROM shares t JOIN snapshots s ON s.id = snapshot_id WHERE organization_id = $1",
+        "SELECT t::text FROM shares t WHERE receiver_id = $1",
     ),
 }
 

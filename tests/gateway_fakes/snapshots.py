@@ -42,6 +42,7 @@ def a_snapshot(name: str = "base", **more: Any) -> snapshot_pb2.Snapshot:
         "memory": 1,
         "disk": 3,
         "region_ids": ["us"],
+        "version": 1,
     }
     return snapshot_pb2.Snapshot(**fields | more)
 

@@ -46,10 +46,14 @@ from ratoon.snapshots.v1 import (
     context_service_pb2_grpc,
     registry_service_pb2,
     registry_service_pb2_grpc,
+    share_service_pb2,
+    share_service_pb2_grpc,
     snapshot_admin_service_pb2,
     snapshot_admin_service_pb2_grpc,
     snapshot_service_pb2,
     snapshot_service_pb2_grpc,
+    version_service_pb2,
+    version_service_pb2_grpc,
 )
 from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
@@ -61,8 +65,10 @@ from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.people import FakePeople
 from tests.gateway_fakes.regions import FakeRegions
 from tests.gateway_fakes.registries import FakeRegistries
+from tests.gateway_fakes.shares import FakeShares
 from tests.gateway_fakes.snapshot_administration import FakeSnapshotAdministration
 from tests.gateway_fakes.snapshots import FakeSnapshots
+from tests.gateway_fakes.versions import FakeVersions
 from tests.identities import Keyring
 
 
@@ -84,6 +90,8 @@ class Fakes:
         self.contexts = FakeContexts()
         self.bulk_jobs = FakeBulkJobs()
         self.snapshot_administration = FakeSnapshotAdministration(self.snapshots)
+        self.shares = FakeShares()
+        self.versions = FakeVersions()
         self.audit = FakeAudit()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
@@ -210,6 +218,16 @@ class Fakes:
                     bulk_job_service_pb2,
                     bulk_job_service_pb2_grpc.add_BulkJobServiceServicer_to_server,
                     self.bulk_jobs,
+                ),
+                (
+                    share_service_pb2,
+                    share_service_pb2_grpc.add_ShareServiceServicer_to_server,
+                    self.shares,
+                ),
+                (
+                    version_service_pb2,
+                    version_service_pb2_grpc.add_VersionServiceServicer_to_server,
+                    self.versions,
                 ),
             ],
         }

@@ -28,7 +28,8 @@ def record_of(context: str, event: event_pb2.Event) -> Record | None:
 
     The same event always makes the same line, with the same id.
     """
-    tell = _TELLS.get(event.WhichOneof("payload") or "")
+    type_ = event.WhichOneof("payload") or ""
+    tell = _TELLS.get(type_)
     said = tell(event) if tell else None
     if said is None:
         return None
@@ -46,7 +47,7 @@ def record_of(context: str, event: event_pb2.Event) -> Record | None:
         action=action,
         target_type=target_type,
         target_id=target_id,
-        status_code=status_of(action, target_type),
+        status_code=_STATUS.get(type_) or status_of(action, target_type),
         error_message="",
         ip_address=origin.source_address,
         user_agent=origin.user_agent,
@@ -104,6 +105,46 @@ def _snapshot_moved(event: event_pb2.Event) -> Said | None:
     return action, "snapshot", moved.snapshot_id, {"name": moved.name}
 
 
+def _snapshot_shared(event: event_pb2.Event) -> Said:
+    told = event.snapshot_shared
+    particulars = {"name": told.name, **_other(event, told), "rights": list(told.rights)}
+    if told.expires_at:
+        particulars["expiresAt"] = told.expires_at
+    return "update_access", "snapshot", told.snapshot_id, particulars
+
+
+def _snapshot_unshared(event: event_pb2.Event) -> Said:
+    told = event.snapshot_unshared
+    particulars = {"name": told.name, **_other(event, told), "rights": [], "cause": told.cause}
+    return "update_access", "snapshot", told.snapshot_id, particulars
+
+
+def _other(
+    event: event_pb2.Event, told: event_pb2.SnapshotShared | event_pb2.SnapshotUnshared
+) -> dict[str, str]:
+    """Name the other side: both sides of a share have the line in their log."""
+    if event.organization_id == told.receiver_id:
+        return {"sharedBy": told.owner_id}
+    return {"sharedWith": told.receiver_id}
+
+
+def _version_created(event: event_pb2.Event) -> Said:
+    made = event.snapshot_version_created
+    particulars = {"name": made.name, "version": made.number, "image": made.image}
+    return "update", "snapshot", made.snapshot_id, particulars
+
+
+def _version_activated(event: event_pb2.Event) -> Said | None:
+    """That somebody's new version was there at once is told by its making."""
+    now = event.snapshot_version_activated
+    if _by_person(event) and not now.rolled_back:
+        return None
+    particulars = {"name": now.name, "version": now.number, "was": now.old_number, "ref": now.ref}
+    if now.rolled_back:
+        particulars["rollback"] = True
+    return "update", "snapshot", now.snapshot_id, particulars
+
+
 _TELLS: dict[str, Callable[[event_pb2.Event], Said | None]] = {
     "audited": _audited,
     "api_key_created": _api_key_created,
@@ -112,7 +153,13 @@ _TELLS: dict[str, Callable[[event_pb2.Event], Said | None]] = {
     "organization_deleted": _organization_deleted,
     "snapshot_created": _snapshot_created,
     "snapshot_state_changed": _snapshot_moved,
+    "snapshot_shared": _snapshot_shared,
+    "snapshot_unshared": _snapshot_unshared,
+    "snapshot_version_created": _version_created,
+    "snapshot_version_activated": _version_activated,
 }
+# Answered otherwise than other changes of that name.
+_STATUS = {"snapshot_unshared": 204}
 
 
 def _by_person(event: event_pb2.Event) -> bool:

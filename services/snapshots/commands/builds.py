@@ -47,6 +47,7 @@ _HOLD = text("SELECT id FROM builds WHERE id = ANY(:ids) ORDER BY id FOR UPDATE"
 _FORGET = text("""
 DELETE FROM builds AS b WHERE id = ANY(:ids)
 AND NOT EXISTS (SELECT FROM snapshots AS s WHERE s.build_id = b.id)
+AND NOT EXISTS (SELECT FROM versions AS v WHERE v.build_id = b.id)
 """)
 
 
@@ -92,7 +93,7 @@ async def again(session: AsyncSession, build_id: UUID) -> tuple[UUID, UUID] | No
 
 
 async def forget(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Drop those builds, with their logs, of which no snapshot tells any more."""
+    """Drop those builds, with their logs, of which no snapshot and no version tells any more."""
     if ids:
         await session.execute(_HOLD, {"ids": list(ids)})
         await session.execute(_FORGET, {"ids": list(ids)})

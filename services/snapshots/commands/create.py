@@ -39,8 +39,11 @@ _PULL = """
     SELECT $6, $2, $5 FROM free WHERE NOT EXISTS (SELECT FROM joined){unless}
     ON CONFLICT DO NOTHING RETURNING id)
 , pull AS (SELECT id FROM joined UNION ALL SELECT id FROM started)"""
-_INSERT = "INSERT INTO snapshots (id, organization_id, name, image_ref, entrypoint, cpu, gpu, memory, disk, region_ids"
-_VALUES = "SELECT $1, $2, $3, $5, {entrypoint}, $7, $8, $9, $10, $11"
+_INSERT = "INSERT INTO snapshots (id, organization_id, name, image_ref, entrypoint, cpu, gpu, memory, disk, region_ids, version_by"
+_VALUES = (
+    "SELECT $1, $2, $3, $5, {entrypoint}, $7, $8, $9, $10, $11,"
+    " coalesce($14::jsonb->>'user_id', '')"
+)
 _RETURNING = "RETURNING state, ref, size_bytes, entrypoint, created_at, last_used_at"
 _BY_TAG = f"""
 , made AS (

@@ -10,28 +10,21 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.snapshots.commands import builds
-from services.snapshots.commands.blobs import release_pulls
+from services.snapshots.commands import builds, waiting
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import (
     FAILED,
     Busy,
-    IdRequired,
     Limits,
     SnapshotGeneral,
-    SnapshotNotFound,
     State,
     StateConflict,
+    VersionState,
     check_move,
     pinned,
 )
 from services.snapshots.queries import one
 
-_HOLD_PULLS = text("SELECT id FROM pulls WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
-_UNWANTED = text(
-    "SELECT id FROM pulls AS p WHERE id = ANY(:ids)"
-    " AND NOT EXISTS (SELECT FROM snapshots AS s WHERE s.pull_id = p.id)"
-)
 _ARTIFACT = """
 SELECT a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.manifest_digest, a.stored
 FROM artifacts AS a {} FOR KEY SHARE OF a"""
@@ -56,7 +49,7 @@ _NO_FAILURE = {"error_code": "", "error_reason": "", "error_remedy": ""}
 
 async def delete(session: AsyncSession, organization_id: UUID, ref: str) -> None:
     """Start the removal. Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED or SNAPSHOT_GENERAL."""
-    snapshot = await _own(session, organization_id, ref)
+    snapshot = await one.owned(session, organization_id, ref)
     if snapshot.general:
         raise SnapshotGeneral("a general snapshot cannot be deleted: withdraw it first")
     if snapshot.state == State.REMOVING:
@@ -67,7 +60,7 @@ async def delete(session: AsyncSession, organization_id: UUID, ref: str) -> None
 
 async def deactivate(session: AsyncSession, organization_id: UUID, ref: str) -> None:
     """Take it out of use. Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED or SNAPSHOT_STATE_CONFLICT."""
-    snapshot = await _own(session, organization_id, ref)
+    snapshot = await one.owned(session, organization_id, ref)
     if snapshot.state == State.INACTIVE:
         return
     check_move(State(snapshot.state), State.INACTIVE)
@@ -82,7 +75,7 @@ async def activate(
 
     Refused as ActivateSnapshot says.
     """
-    snapshot = await _own(session, organization_id, ref)
+    snapshot = await one.owned(session, organization_id, ref)
     if snapshot.state != State.INACTIVE:
         raise StateConflict(
             f"a snapshot that is {snapshot.state} cannot be activated", current=snapshot.state
@@ -97,7 +90,7 @@ async def retry(
     session: AsyncSession, organization_id: UUID, ref: str, limits: Limits, now: float
 ) -> UUID:
     """Try a failed snapshot again, why it failed forgotten, and return its id. Refused as RetrySnapshot says."""
-    snapshot = await _own(session, organization_id, ref)
+    snapshot = await one.owned(session, organization_id, ref)
     if snapshot.state not in FAILED:
         raise StateConflict(
             f"a snapshot that is {snapshot.state} has not failed", current=snapshot.state
@@ -143,14 +136,16 @@ async def leave_work(
     **values: Any,
 ) -> None:
     """Move snapshots to a state without work; work that nobody waits for any more is cancelled."""
-    pulls = sorted({s.pull_id for s in snapshots if s.pull_id is not None})
+    ids = [s.id for s in snapshots]
+    pulls = {s.pull_id for s in snapshots if s.pull_id is not None}
+    pulls |= await waiting.pulls_of_versions(session, ids)
     if pulls:
-        await session.execute(_HOLD_PULLS, {"ids": pulls})
+        await waiting.hold(session, pulls)
     standings = [standing(s) for s in snapshots]
     await move(session, organization_id, standings, to, pull_id=None, **values)
     if pulls:
-        unwanted = await session.scalars(_UNWANTED, {"ids": pulls})
-        await release_pulls(session, unwanted.all())
+        await waiting.leave(session, ids, VersionState.CANCELLED)
+        await waiting.release_unwanted(session, pulls)
         # The build may go on for others; who reads its log for one of these is told that it is over for them.
         await builds.wake_readers(session)
 
@@ -169,15 +164,6 @@ async def _work_for(
     pull_id = await _pull(session, organization_id, snapshot.image_ref, digest)
     await wake_workers(session)
     return State.PENDING, {"pull_id": pull_id}
-
-
-async def _own(session: AsyncSession, organization_id: UUID, ref: str) -> Row[Any]:
-    snapshot, named = await one.own(session, organization_id, ref)
-    if snapshot is not None:
-        return snapshot  # type: ignore[no-any-return]  # rows are read by name, their columns have no types
-    if named:
-        raise IdRequired(f"name snapshot {ref} by its id here", snapshot=ref)
-    raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
 
 
 async def _artifact(

@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import CHANNEL, encode
+from services.snapshots.commands.share_ends import end_shares_of
 from services.snapshots.domain import (
     CONSUMING,
     Busy,
@@ -86,6 +87,8 @@ async def move(
     await _account(session, organization_id, freed, len(moved) if to in CONSUMING else 0, limits)
     events = [SnapshotStateChanged(str(r.id), r.name, r.old, to) for r in moved]
     await announce_all(session, organization_id, events)
+    if to == State.REMOVING:
+        await end_shares_of(session, [r.id for r in moved])
 
 
 async def _change(

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.snapshots.commands import builds
+from services.snapshots.commands import builds, switch
 from services.snapshots.commands.blobs import release_pull
 from services.snapshots.commands.moves import Standing, move, standing
 from services.snapshots.domain import Claim, Failure, NewArtifact, State
@@ -127,7 +127,9 @@ async def retry_later(session: AsyncSession, claim: Claim, delay: timedelta) -> 
 
 
 async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) -> bool:
-    """Record the artifact and make every snapshot that waited for it active. False: the pull is not ours any more.
+    """Record the artifact, make every snapshot that waited for it active, and switch to every version that did.
+
+    False: the pull is not ours any more.
 
     Raises BlobsMissing unless each blob was placed by this pull or granted to it (commands.blobs).
     """
@@ -152,6 +154,7 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
     )
     if claim.build_id is not None:
         await builds.end(session, claim.build_id, "built", artifact.id)
+    await switch.finish(session, claim.organization_id, claim.pull_id, artifact.id)
     await release_pull(session, claim.pull_id)
     return True
 
@@ -174,6 +177,7 @@ async def fail_pull(
     said_and_known = {**said, "size_bytes": size_bytes}
     to = State.ERROR if claim.build_id is None else State.BUILD_FAILED
     await move(session, claim.organization_id, waiting, to, pull_id=None, **said_and_known)
+    await switch.fail(session, claim.pull_id, failure, size_bytes=size_bytes)
     await release_pull(session, claim.pull_id)
     return True
 

@@ -9,6 +9,7 @@ from services.snapshots.commands import grants, registries
 from services.snapshots.commands.blobs import release_artifacts, release_pull
 from services.snapshots.commands.lifecycle import leave_work
 from services.snapshots.commands.moves import wake_workers
+from services.snapshots.commands.share_ends import end_shares_with
 from services.snapshots.domain import State
 
 RETIRE = "retire"
@@ -51,6 +52,7 @@ async def close_organization(session: AsyncSession, organization_id: UUID) -> No
     await grants.forget(session, organization_id)
     await session.execute(_CLOSE, {"organization_id": organization_id})
     await session.execute(_FORGET_LATER, {"organization_id": organization_id})
+    await end_shares_with(session, organization_id)
     await session.execute(_NOTIFY_RETIRE)
 
 

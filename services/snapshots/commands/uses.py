@@ -19,6 +19,7 @@ from services.snapshots.domain import (
     SnapshotNotFound,
     State,
     StateConflict,
+    check_usable_by,
 )
 from services.snapshots.queries import one
 
@@ -91,6 +92,12 @@ async def resolve(
     if snapshot is None:
         raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
     limits.check_not_suspended(now)
+    check_usable_by(
+        str(organization_id),
+        owner_id=str(snapshot.organization_id),
+        general=snapshot.general,
+        shared_use=snapshot.shared_use,
+    )
     if region_id and not (region_id in snapshot.region_ids and limits.available(region_id)):
         raise RegionNotFound(f"it is not to be used in region {region_id}", region=region_id)
     activated = snapshot.state != State.ACTIVE

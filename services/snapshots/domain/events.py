@@ -33,6 +33,51 @@ class SnapshotRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotShared:
+    """See ratoon.events.v1.SnapshotShared."""
+
+    snapshot_id: str
+    name: str
+    owner_id: str
+    receiver_id: str
+    rights: list[str]
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotUnshared:
+    """See ratoon.events.v1.SnapshotUnshared."""
+
+    snapshot_id: str
+    name: str
+    owner_id: str
+    receiver_id: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVersionCreated:
+    """See ratoon.events.v1.SnapshotVersionCreated."""
+
+    snapshot_id: str
+    name: str
+    number: int
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVersionActivated:
+    """See ratoon.events.v1.SnapshotVersionActivated."""
+
+    snapshot_id: str
+    name: str
+    old_number: int
+    number: int
+    ref: str
+    rolled_back: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Audited:
     """See ratoon.events.v1.Audited."""
 

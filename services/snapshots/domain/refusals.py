@@ -99,6 +99,42 @@ class OrganizationGone(Refusal):
     kind, reason = Kind.PERMISSION_DENIED, "ORGANIZATION_FORBIDDEN"
 
 
+class VersionNotFound(Refusal):
+    kind, reason = Kind.NOT_FOUND, "VERSION_NOT_FOUND"
+
+
+class VersionStateConflict(Refusal):
+    kind, reason = Kind.FAILED_PRECONDITION, "VERSION_STATE_CONFLICT"
+
+
+class ShareNotFound(Refusal):
+    kind, reason = Kind.NOT_FOUND, "SHARE_NOT_FOUND"
+
+
+class ShareReceiverInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "SHARE_RECEIVER_INVALID"
+
+
+class ShareRightsInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "SHARE_RIGHTS_INVALID"
+
+
+class ShareExpiryInvalid(Refusal):
+    kind, reason = Kind.INVALID_ARGUMENT, "SHARE_EXPIRY_INVALID"
+
+
+class ShareLimitReached(Refusal):
+    kind, reason = Kind.FAILED_PRECONDITION, "SHARE_LIMIT_REACHED"
+
+
+class ShareNameGeneral(Refusal):
+    kind, reason = Kind.ALREADY_EXISTS, "SHARE_NAME_GENERAL"
+
+
+class UseForbidden(Refusal):
+    kind, reason = Kind.PERMISSION_DENIED, "SNAPSHOT_USE_FORBIDDEN"
+
+
 class PageInvalid(Refusal):
     kind, reason = Kind.INVALID_ARGUMENT, "PAGE_INVALID"
 

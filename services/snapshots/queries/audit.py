@@ -27,19 +27,24 @@ QUESTIONS: Mapping[str, str] = {
         SELECT s.id::text, 'its artifact was brought by ' || a.organization_id
         FROM snapshots AS s JOIN artifacts AS a ON a.id = s.artifact_id WHERE s.organization_id <> a.organization_id""",
     "waiting for nothing": """
-        SELECT id::text, 'nobody works on it' FROM snapshots WHERE state IN ('pending', 'pulling') AND pull_id IS NULL""",
+        SELECT id::text, 'nobody works on it' FROM snapshots WHERE state IN ('pending', 'pulling', 'building') AND pull_id IS NULL
+        UNION ALL SELECT snapshot_id::text, format('nobody works on version %s', number) FROM versions
+        WHERE state = 'pending' AND pull_id IS NULL""",
     "work after the end": """
         SELECT id::text, format('it is %s and somebody works on it', state) FROM snapshots
-        WHERE state NOT IN ('pending', 'pulling') AND pull_id IS NOT NULL""",
+        WHERE state NOT IN ('pending', 'pulling', 'building') AND pull_id IS NOT NULL""",
     "work for nobody": """
         SELECT id::text, 'nobody waits for ' || image_ref FROM pulls AS p
-        WHERE NOT EXISTS (SELECT FROM snapshots WHERE pull_id = p.id)""",
+        WHERE NOT EXISTS (SELECT FROM snapshots WHERE pull_id = p.id)
+        AND NOT EXISTS (SELECT FROM versions WHERE pull_id = p.id)""",
     "failure without a reason": """
         SELECT id::text, 'it failed and does not say why' FROM snapshots
         WHERE state IN ('error', 'build_failed') AND error_code = ''""",
     "artifact that nothing refers to": """
         SELECT id::text, manifest_digest FROM artifacts AS a
-        WHERE NOT EXISTS (SELECT FROM snapshots WHERE artifact_id = a.id)""",
+        WHERE NOT EXISTS (SELECT FROM snapshots WHERE artifact_id = a.id)
+        AND NOT EXISTS (SELECT FROM versions WHERE artifact_id = a.id)
+        AND NOT EXISTS (SELECT FROM loose_artifacts WHERE artifact_id = a.id)""",
     "stored artifact without blobs": """
         SELECT id::text, manifest_digest FROM artifacts AS a
         WHERE stored AND NOT EXISTS (SELECT FROM artifact_blobs WHERE artifact_id = a.id)""",

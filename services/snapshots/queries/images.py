@@ -11,6 +11,7 @@ _NAMED = (
 )
 _REFERRED = f"""
 SELECT EXISTS (SELECT FROM snapshots WHERE {_NAMED.format("image_ref", "image_ref")})
+    OR EXISTS (SELECT FROM versions WHERE {_NAMED.format("image_ref", "image_ref")})
     OR EXISTS (SELECT FROM pulls WHERE {_NAMED.format("image_ref", "image_ref")} OR ($2 <> '' AND digest = $2))
     OR EXISTS (SELECT FROM artifacts WHERE manifest_digest = $2 OR ($2 = '' AND lower(repository) = ANY($1::text[])))
     OR EXISTS (SELECT FROM artifact_digests WHERE digest = $2)"""

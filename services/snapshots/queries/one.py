@@ -1,4 +1,4 @@
-"""One snapshot, by what its owner calls it."""
+"""One snapshot, by what its owner, or who may see it, calls it."""
 
 from uuid import UUID
 
@@ -6,36 +6,56 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Pool
-from services.snapshots.domain import NAME_LENGTH, SnapshotNotFound
-from services.snapshots.queries.rows import COLUMNS, Row
+from services.snapshots.domain import (
+    NAME_LENGTH,
+    IdRequired,
+    SnapshotNotFound,
+    check_usable_by,
+)
+from services.snapshots.queries.rows import (
+    GENERAL,
+    ORGANIZATION_ID,
+    SHARED_USE,
+    WIDTH,
+    Row,
+    columns,
+)
+from services.snapshots.queries.shares import LIVING
 
 _GET = (
-    f"SELECT {COLUMNS}, p.phase, p.bytes_done, p.bytes_total, p.attempt"
+    f"SELECT {columns('s.shared_use')}, p.phase, p.bytes_done, p.bytes_total, p.attempt"
     " FROM ({} LIMIT 1) AS s LEFT JOIN pulls AS p ON p.id = s.pull_id"
 )
 # Branches are tried in order until one answers: an own name is one look into one index.
-_OWN_NAME = "SELECT * FROM snapshots WHERE organization_id = $1 AND name = $2"
-_OWN_ID = "SELECT * FROM snapshots WHERE id = $3 AND organization_id = $1"
-_GENERAL_NAME = (
-    "(SELECT * FROM snapshots WHERE general AND name = $2 ORDER BY created_at, id LIMIT 1)"
+_ALL = "SELECT *, NULL::boolean AS shared_use FROM snapshots"
+_SHARED = (
+    "SELECT s.*, h.may_use FROM shares AS h JOIN snapshots AS s ON s.id = h.snapshot_id"
+    f" WHERE h.receiver_id = $1 AND {LIVING} AND NOT s.general"
 )
-_GENERAL_ID = "SELECT * FROM snapshots WHERE id = $3 AND general"
-_BY_NAME = _GET.format(" UNION ALL ".join((_OWN_NAME, _GENERAL_NAME)))
-_BY_ANY = _GET.format(" UNION ALL ".join((_OWN_NAME, _OWN_ID, _GENERAL_NAME, _GENERAL_ID)))
-_BY_ID = text(_GET.format("SELECT * FROM snapshots WHERE id = :id"))
+_OWN_NAME = f"{_ALL} WHERE organization_id = $1 AND name = $2"
+_OWN_ID = f"{_ALL} WHERE id = $3 AND organization_id = $1"
+# Whoever comes later takes nobody's place.
+_SHARED_NAME = f"({_SHARED} AND h.name = $2 ORDER BY h.created_at, h.snapshot_id LIMIT 1)"
+_SHARED_ID = f"{_SHARED} AND h.snapshot_id = $3"
+_GENERAL_NAME = f"({_ALL} WHERE general AND name = $2 ORDER BY created_at, id LIMIT 1)"
+_GENERAL_ID = f"{_ALL} WHERE id = $3 AND general"
+_BY_NAME = _GET.format(" UNION ALL ".join((_OWN_NAME, _SHARED_NAME, _GENERAL_NAME)))
+_EACH = (_OWN_NAME, _OWN_ID, _SHARED_NAME, _SHARED_ID, _GENERAL_NAME, _GENERAL_ID)
+_BY_ANY = _GET.format(" UNION ALL ".join(_EACH))
+_BY_ID = text(_GET.format(f"{_ALL} WHERE id = :id"))
 # Where phase, bytes done, bytes in all and attempt of its work begin.
-PROGRESS = 24
+PROGRESS = WIDTH
 STANDING = (
     "id, organization_id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids,"
-    " cpu, memory, disk, build_id"
+    " cpu, memory, disk, build_id, version"
 )
 _STANDING = text(
     f"SELECT {STANDING}"
     " FROM snapshots WHERE organization_id = :organization_id AND (id = :id OR name = :name)"
 )
 _MEANT = text(
-    f"SELECT {STANDING} FROM ("
-    + " UNION ALL ".join((_OWN_NAME, _OWN_ID, _GENERAL_NAME, _GENERAL_ID))
+    f"SELECT {STANDING}, shared_use FROM ("
+    + " UNION ALL ".join(_EACH)
     .replace("$1", ":organization_id")
     .replace("$2", ":name")
     .replace("$3", "CAST(:id AS uuid)")
@@ -45,7 +65,7 @@ _STORED = text("SELECT stored FROM artifacts WHERE id = :id")
 
 
 async def get(pool: Pool, organization_id: UUID, ref: str) -> Row:
-    """Return the snapshot that is meant: own name, own id, general name, general id, the first that there is."""
+    """Return the snapshot that is meant: own, shared, general, and each of these by name, then by id; the first there is."""
     id_ = _possible(ref)
     if id_ is None:
         row = await pool.fetchrow(_BY_NAME, organization_id, ref)
@@ -53,6 +73,18 @@ async def get(pool: Pool, organization_id: UUID, ref: str) -> Row:
         row = await pool.fetchrow(_BY_ANY, organization_id, ref, id_)
     if row is None:
         raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
+    return row
+
+
+async def for_use(pool: Pool, organization_id: UUID, ref: str) -> Row:
+    """Return what `get` does, if the organization may start from it. Refused with SNAPSHOT_USE_FORBIDDEN besides."""
+    row = await get(pool, organization_id, ref)
+    check_usable_by(
+        str(organization_id),
+        owner_id=row[ORGANIZATION_ID],
+        general=row[GENERAL],
+        shared_use=row[SHARED_USE],
+    )
     return row
 
 
@@ -78,6 +110,16 @@ async def meant(session: AsyncSession, organization_id: UUID, ref: str) -> Row |
 async def is_stored(session: AsyncSession, artifact_id: UUID | None) -> bool:
     """Tell whether an artifact is there, and in the store."""
     return bool(await session.scalar(_STORED, {"id": artifact_id}))
+
+
+async def owned(session: AsyncSession, organization_id: UUID, ref: str) -> Row:
+    """Return the organization's own snapshot with that id. Refused with SNAPSHOT_NOT_FOUND or SNAPSHOT_ID_REQUIRED."""
+    snapshot, named = await own(session, organization_id, ref)
+    if snapshot is not None:
+        return snapshot
+    if named:
+        raise IdRequired(f"name snapshot {ref} by its id here", snapshot=ref)
+    raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
 
 
 def _possible(ref: str) -> UUID | None:

@@ -1,4 +1,6 @@
-"""A page of an organization's snapshots: its own, then the general ones; costs do not grow with what is skipped past.
+"""A page of an organization's snapshots: its own, those shared with it, the general ones.
+
+Costs do not grow with what is skipped past of its own; what is shared with it is sorted each time, as it is not much.
 
 The total comes from the organization's counter, in the same statement or snapshot of the database. A page far from
 the start is found by walking an index from the nearer end, and only its own rows are then looked up.
@@ -11,10 +13,11 @@ from uuid import UUID
 
 from chassis.db import Pool
 from services.snapshots.domain import NAME_LENGTH
-from services.snapshots.queries.rows import COLUMNS, Row
+from services.snapshots.queries.rows import COLUMNS, WIDTH, Row, columns
+from services.snapshots.queries.shares import LIVING
 
 _SHALLOW = 1000
-TOTAL = 23
+TOTAL = WIDTH
 _GRAM = 3
 
 
@@ -86,7 +89,7 @@ class Pages:
             self._heavy.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            ((own, general),) = await connection.fetch(_TOTALS, organization_id)
+            ((own, shared, general),) = await connection.fetch(_TOTALS, organization_id)
             here = max(0, min(wanted.limit, own - wanted.skip))
             rows: list[Row] = []
             if here:
@@ -95,19 +98,36 @@ class Pages:
                 statement = _far(wanted.sort, wanted.ascending, backwards)
                 skip = behind if backwards else wanted.skip
                 rows = await connection.fetch(statement, organization_id, here, skip)
-            if here < wanted.limit and general:
-                beyond = max(0, wanted.skip - own)
+            if len(rows) < wanted.limit and shared:
+                beyond, left = max(0, wanted.skip - own), wanted.limit - len(rows)
+                statement = _shared(wanted.sort, wanted.ascending)
+                rows += await connection.fetch(statement, organization_id, left, beyond)
+            if len(rows) < wanted.limit and general:
+                beyond, left = max(0, wanted.skip - own - shared), wanted.limit - len(rows)
                 statement = _general(wanted.sort, wanted.ascending)
-                rows += await connection.fetch(statement, wanted.limit - here, beyond)
-            return rows, own + general
+                rows += await connection.fetch(statement, left, beyond)
+            return rows, own + shared + general
 
 
 _OWN = "s.organization_id = $1 AND NOT s.general"
-_TOTALS = """
+_SHARED = (
+    "FROM shares AS h JOIN snapshots AS s ON s.id = h.snapshot_id"
+    f" WHERE h.receiver_id = $1 AND {LIVING} AND NOT s.general"
+)
+_SHARED_COLUMNS = columns("s.may_use")
+_TOTALS = f"""
 SELECT coalesce((SELECT total FROM usage WHERE organization_id = $1), 0),
+    (SELECT count(*) {_SHARED}),
     (SELECT count(*) FROM snapshots AS s WHERE s.general)"""
-# Own rows are few beside the page or many beside it: the general ones fill what they leave.
-_FILL = "LIMIT greatest(0, $2 - greatest(0, c.own - $3)) OFFSET greatest(0, $3 - c.own)"
+
+
+def _fill(before: str) -> str:
+    """What comes before is few beside the page or many beside it: what follows fills what that leaves."""
+    return f"LIMIT greatest(0, $2 - greatest(0, {before} - $3)) OFFSET greatest(0, $3 - ({before}))"
+
+
+_FILL_SHARED, _FILL_GENERAL = _fill("c.own"), _fill("c.own + c.shared")
+_ALL = "c.own + c.shared + c.general"
 
 
 def _keys(sort: Sort, ascending: bool) -> list[tuple[str, bool]]:
@@ -135,13 +155,16 @@ def _term(column: str, up: bool, flip: bool) -> str:
 
 @cache
 def _plain(sort: Sort, ascending: bool) -> str:
+    order = _order(sort, ascending, unique=False)
     return f"""
-WITH c (own, general) AS MATERIALIZED ({_TOTALS})
-SELECT {COLUMNS}, c.own + c.general FROM (
+WITH c (own, shared, general) AS MATERIALIZED ({_TOTALS})
+SELECT {COLUMNS}, {_ALL} FROM (
     SELECT * FROM snapshots AS s WHERE {_OWN} {_order(sort, ascending)} LIMIT $2 OFFSET $3) AS s, c
 UNION ALL
-SELECT {COLUMNS}, c.own + c.general FROM c, LATERAL (
-    SELECT * FROM snapshots AS s WHERE s.general {_order(sort, ascending, unique=False)} {_FILL}) AS s"""
+SELECT {_SHARED_COLUMNS}, {_ALL} FROM c, LATERAL (SELECT s.*, h.may_use {_SHARED} {order} {_FILL_SHARED}) AS s
+UNION ALL
+SELECT {COLUMNS}, {_ALL} FROM c, LATERAL (
+    SELECT * FROM snapshots AS s WHERE s.general {order} {_FILL_GENERAL}) AS s"""
 
 
 @cache
@@ -159,6 +182,12 @@ def _general(sort: Sort, ascending: bool) -> str:
 
 
 @cache
+def _shared(sort: Sort, ascending: bool) -> str:
+    order = _order(sort, ascending, unique=False)
+    return f"SELECT {columns('h.may_use')} {_SHARED} {order} LIMIT $2 OFFSET $3"
+
+
+@cache
 def _matching(
     sort: Sort, ascending: bool, by_name: bool, by_source: bool, grams: bool
 ) -> tuple[str, str]:
@@ -169,20 +198,25 @@ def _matching(
         sandbox = f"${4 + by_name}"
         conditions.append(f"s.source_sandbox_id = {sandbox} AND s.source_sandbox_id <> ''")
     matches = " AND ".join(conditions)
+    # Which sandbox it was captured from is its owner's to know.
+    shared = _SHARED + (" AND false" if by_source else f" AND {matches}")
     found = f"{_OWN} AND {matches}"
     if grams:
         found += " AND name_grams(s.organization_id, s.name) @> name_grams($1, $4)"
     keys = ", ".join(f"s.{column}" for column, _ in _keys(sort, ascending) if column != "id")
+    order = _order(sort, ascending, unique=False)
     counted = f"""
 WITH m AS MATERIALIZED (SELECT s.id, {keys} FROM snapshots AS s WHERE {found})
-, c (own, general) AS MATERIALIZED (
-    SELECT (SELECT count(*) FROM m), (SELECT count(*) FROM snapshots AS s WHERE s.general AND {matches}))"""
+, c (own, shared, general) AS MATERIALIZED (
+    SELECT (SELECT count(*) FROM m), (SELECT count(*) {shared}),
+        (SELECT count(*) FROM snapshots AS s WHERE s.general AND {matches}))"""
     page = f"""{counted}
-(SELECT {COLUMNS}, c.own + c.general FROM (
+(SELECT {COLUMNS}, {_ALL} FROM (
     SELECT s.id FROM m AS s {_order(sort, ascending)} LIMIT $2 OFFSET $3) AS k
     JOIN snapshots AS s ON s.id = k.id, c {_order(sort, ascending)})
 UNION ALL
-SELECT {COLUMNS}, c.own + c.general FROM c, LATERAL (
-    SELECT * FROM snapshots AS s WHERE s.general AND {matches}
-    {_order(sort, ascending, unique=False)} {_FILL}) AS s"""
-    return page, f"{counted} SELECT own + general + 0 * $2::int + 0 * $3::bigint FROM c"
+SELECT {_SHARED_COLUMNS}, {_ALL} FROM c, LATERAL (SELECT s.*, h.may_use {shared} {order} {_FILL_SHARED}) AS s
+UNION ALL
+SELECT {COLUMNS}, {_ALL} FROM c, LATERAL (
+    SELECT * FROM snapshots AS s WHERE s.general AND {matches} {order} {_FILL_GENERAL}) AS s"""
+    return page, f"{counted} SELECT {_ALL} + 0 * $2::int + 0 * $3::bigint FROM c"

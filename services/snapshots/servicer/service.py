@@ -36,7 +36,14 @@ from services.snapshots.queries.builds import builds_of
 from services.snapshots.queries.one import uuid_from
 from services.snapshots.queries.page import Pages, is_costly
 from services.snapshots.queries.progress import progress_of
-from services.snapshots.queries.rows import BUILD_ID, GENERAL, ORGANIZATION_ID, PULL_ID, Row
+from services.snapshots.queries.rows import (
+    BUILD_ID,
+    GENERAL,
+    ORGANIZATION_ID,
+    PULL_ID,
+    SHARED_USE,
+    Row,
+)
 from services.snapshots.servicer.attempts import change, under_limits
 from services.snapshots.servicer.logs import Logs
 from services.snapshots.servicer.notifier import Notifier
@@ -251,4 +258,5 @@ def _builds(organization_id: str, rows: Any) -> set[UUID]:
 
 
 def _is_somebody_elses(row: Row, organization_id: str) -> bool:
-    return bool(row[GENERAL] and row[ORGANIZATION_ID] != organization_id)
+    may_be = row[GENERAL] or row[SHARED_USE] is not None
+    return bool(may_be and row[ORGANIZATION_ID] != organization_id)

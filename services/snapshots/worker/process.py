@@ -53,7 +53,9 @@ async def work(
             patient(organizations.limits_of),
             places=places,
             policy=Policy(
-                lease=settings.worker_lease_seconds, deadline=settings.pull_deadline_seconds
+                lease=settings.worker_lease_seconds,
+                deadline=settings.pull_deadline_seconds,
+                versions_kept=settings.versions_kept,
             ),
             store_limit=settings.store_limit_bytes,
             credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
+from services.snapshots.domain import VERSIONS_KEPT
 from services.snapshots.images.credentials import OwnRegistry
 from services.snapshots.registries.settings import RegistrySettings
 
@@ -32,6 +33,8 @@ class WorkerSettings(AuditSettings, RegistrySettings, EncryptionSettings):
     worker_pulls: int = Field(4, ge=1, le=64)
     worker_lease_seconds: float = Field(15, ge=1)
     pull_deadline_seconds: float = Field(3600, gt=0)
+    # Of each snapshot, the current one among them; what is older is fetched again when it is gone back to.
+    versions_kept: int = Field(VERSIONS_KEPT, ge=1, le=100)
 
     def own_registry(self) -> OwnRegistry | None:
         """Return the installation's own registry, if there is one."""

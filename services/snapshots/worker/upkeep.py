@@ -5,10 +5,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from chassis.db import Sessions
 from chassis.listen import Wakeups
 from services.snapshots.commands.moves import WORK
 from services.snapshots.commands.removals import erase
+from services.snapshots.commands.trimming import release_loose, trim
 from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.outages import brief, is_outage
 from services.snapshots.worker.policy import SAFETY_POLL_SECONDS
@@ -21,8 +24,11 @@ _SWEEP_SECONDS = 3600.0
 
 
 class Upkeep:
-    def __init__(self, sessions: Sessions, wakeups: Wakeups, garbage: Garbage) -> None:
+    def __init__(
+        self, sessions: Sessions, wakeups: Wakeups, garbage: Garbage, versions_kept: int
+    ) -> None:
         self._sessions, self._wakeups, self._garbage = sessions, wakeups, garbage
+        self._versions_kept = versions_kept
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -37,12 +43,17 @@ class Upkeep:
                 await asyncio.sleep(_BREATH_SECONDS)
 
     async def clear(self) -> None:
-        """Erase everything that is being removed, and its bytes if nothing else needs them."""
-        erased = 1
-        while erased:
-            async with self._sessions.begin() as session:
-                erased = await erase(session)
+        """Erase everything that is being removed, let old versions go, and bytes that nothing else needs."""
+        await self._all(erase)
+        await self._all(lambda session: trim(session, kept=self._versions_kept))
+        await self._all(release_loose)
         await self._garbage.collect()
+
+    async def _all(self, some: Callable[[AsyncSession], Awaitable[int]]) -> None:
+        done = 1
+        while done:
+            async with self._sessions.begin() as session:
+                done = await some(session)
 
     async def _sweep(self) -> None:
         while True:

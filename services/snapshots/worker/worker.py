@@ -54,7 +54,7 @@ class Worker:
             policy=policy,
             measures=PULLING,
         )
-        self._upkeep = Upkeep(sessions, wakeups, garbage)
+        self._upkeep = Upkeep(sessions, wakeups, garbage, policy.versions_kept)
 
     async def run(self) -> None:
         """Work for ever; cancelled, give back what is not done."""

@@ -54,6 +54,9 @@ async def test_a_snapshot_looks_as_published(fakes: Fakes, client: httpx.AsyncCl
         "errorCode": None,
         "errorRemedy": None,
         "progress": None,
+        "sharedBy": None,
+        "shareRights": None,
+        "version": 1,
         "useCount": 5,
     }
 

@@ -1,7 +1,7 @@
 """ListSnapshots against a model: every sort, order, page and filter, own rows and general ones."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -39,6 +39,8 @@ class Known:
     created: datetime
     used: datetime | None
     source: str
+    # 0 own, 1 shared, 2 general
+    block: int = 0
 
 
 def _known(dice: random.Random, organization: str, number: int, *, general: bool = False) -> Known:
@@ -72,8 +74,28 @@ async def _load(world: World, rows: list[Known]) -> None:
     )
 
 
+async def _share(world: World, me: Member, rows: list[Known], dice: random.Random) -> set[UUID]:
+    """Share these with me, some of them until a moment that has passed; return those that I see."""
+    past, ahead = _START, datetime(2999, 1, 1, tzinfo=UTC)
+    until = {k: dice.choice((None, past, ahead)) for k in rows}
+    await world.database.pool.executemany(
+        "INSERT INTO shares (snapshot_id, receiver_id, name, may_use, expires_at) VALUES ($1, $2, $3, $4, $5)",
+        [(k.id, UUID(me.organization), k.name, True, until[k]) for k in rows],
+    )
+    return {k.id for k in rows if until[k] != past}
+
+
+def _is_seen(known: Known, me: Member, shared: set[UUID]) -> bool:
+    return known.general or str(known.organization_id) == me.organization or known.id in shared
+
+
+def _seen(known: Known, me: Member, shared: set[UUID]) -> Known:
+    own = str(known.organization_id) == me.organization
+    return replace(known, block=2 if known.general else 0 if own else 1)
+
+
 def _sorted(rows: list[Known], sort: int, ascending: bool) -> list[Known]:
-    """Sort as the contract says: general last, NULLs last, ties the newest first and then by id."""
+    """Sort as the contract says: own first, general last, NULLs last, ties the newest first and then by id."""
     if sort == pb.SNAPSHOT_SORT_CREATED and ascending:
         found = sorted(rows, key=lambda k: k.id, reverse=True)
         found.sort(key=lambda k: k.created)
@@ -89,7 +111,7 @@ def _sorted(rows: list[Known], sort: int, ascending: bool) -> list[Known]:
         found.sort(key=keys[sort], reverse=not ascending)
     if sort == pb.SNAPSHOT_SORT_LAST_USED:
         found.sort(key=lambda k: k.used is None)
-    found.sort(key=lambda k: k.general)
+    found.sort(key=lambda k: k.block)
     return found
 
 
@@ -120,16 +142,18 @@ async def test_pages_are_those_of_the_model(world: World, walk: None) -> None:
     await world.database.pool.execute("TRUNCATE snapshots, usage CASCADE")
     rows = [_known(dice, me.organization, n) for n in range(dice.randint(0, 120))]
     rows += [_known(dice, me.organization, 1000, general=True)]
-    rows += [_known(dice, other.organization, n) for n in range(30)]
-    rows += [_known(dice, other.organization, 100 + n, general=True) for n in range(7)]
+    theirs = [_known(dice, other.organization, n) for n in range(30)]
+    theirs += [_known(dice, other.organization, 100 + n, general=True) for n in range(7)]
+    rows += theirs
     await _load(world, rows)
-    visible = [k for k in rows if k.general or str(k.organization_id) == me.organization]
+    shared = await _share(world, me, dice.sample(theirs, dice.choice((0, 1, 20))), dice)
+    visible = [_seen(k, me, shared) for k in rows if _is_seen(k, me, shared)]
     print("seed", seed)
     await _check(me, visible, dice)
     for text in ("a", "AB", "a_", "b-.", "/", "xyz", "zzzz", "%", "\\", "é", "1"):
         found = [k for k in visible if text.lower() in k.name.lower()]
         await _check(me, found, dice, name_contains=text)
-    found = [k for k in visible if k.source == "s1"]
+    found = [k for k in visible if k.source == "s1" and k.block != 1]
     await _check(me, found, dice, source_sandbox_id="s1")
     found = [k for k in found if "a" in k.name.lower()]
     await _check(me, found, dice, source_sandbox_id="s1", name_contains="a")

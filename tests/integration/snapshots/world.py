@@ -1,10 +1,11 @@
 """A snapshots service on a socket, its neighbours beside it, and the hands of a test on both."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
+from chassis.grpc.wire import to_timestamp
 from chassis.listen import Wakeups
 from chassis.sealing import KeyRing, Keys
 from ratoon.auth.v1 import authentication_service_pb2
@@ -27,20 +29,26 @@ from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationService
 from ratoon.snapshots.v1 import (
     bulk_job_service_pb2,
     context_service_pb2,
+    share_pb2,
+    share_service_pb2,
     snapshot_admin_service_pb2,
     snapshot_pb2,
     snapshot_use_service_pb2,
+    version_pb2,
+    version_service_pb2,
 )
 from ratoon.snapshots.v1 import registry_service_pb2 as registry_pb
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from ratoon.snapshots.v1.bulk_job_service_pb2_grpc import BulkJobServiceStub
 from ratoon.snapshots.v1.context_service_pb2_grpc import ContextServiceStub
 from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceStub
+from ratoon.snapshots.v1.share_service_pb2_grpc import ShareServiceStub
 from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import SnapshotAdminServiceStub
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import SnapshotUseServiceStub
+from ratoon.snapshots.v1.version_service_pb2_grpc import VersionServiceStub
 from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
-from services.snapshots.commands import blobs, pulls, removals
+from services.snapshots.commands import blobs, pulls, removals, trimming
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
 from services.snapshots.domain.uploads import Uploads
 from services.snapshots.images.http import Http
@@ -56,8 +64,10 @@ _BESIDES = (
     bulk_job_service_pb2,
     context_service_pb2,
     registry_pb,
+    share_service_pb2,
     snapshot_admin_service_pb2,
     snapshot_use_service_pb2,
+    version_service_pb2,
 )
 DIGEST = "sha256:" + "a" * 64
 
@@ -71,6 +81,8 @@ class World:
     uses: SnapshotUseServiceStub
     jobs: BulkJobServiceStub
     bulk: Bulk
+    shares: ShareServiceStub
+    versions: VersionServiceStub
     database: Database
     orgs: FakeOrgs
     keyring: Keyring
@@ -133,6 +145,14 @@ class World:
     async def erase_all(self) -> None:
         while await self.erase():
             pass
+
+    async def trim(self, kept: int = 10) -> None:
+        """Do what a worker does with old versions."""
+        for some in (lambda s: trimming.trim(s, kept=kept), trimming.release_loose):
+            done = 1
+            while done:
+                async with self.database.sessions.begin() as session:
+                    done = await some(session)
 
     async def work(self, digest: str = DIGEST) -> None:
         """Finish everything that is due."""
@@ -215,6 +235,77 @@ class Member:
         request = pb.StreamBuildLogRequest(organization_id=self.organization, ref=_ref(ref))
         async for _ in self.world.stub.StreamBuildLog(request, metadata=self.metadata):
             pass
+
+    async def share(
+        self,
+        ref: str,
+        with_: "Member | str",
+        *,
+        use: bool = True,
+        expires: datetime | None = None,
+        **more: Any,
+    ) -> share_pb2.Share:
+        rights = [snapshot_pb2.SHARE_RIGHT_USE if use else snapshot_pb2.SHARE_RIGHT_READ]
+        given: dict[str, Any] = {"rights": rights, "expire_time": to_timestamp(expires), **more}
+        request = share_service_pb2.PutShareRequest(**self._share(ref, with_), **given)
+        return (await self.world.shares.PutShare(request, metadata=self.metadata)).share
+
+    async def unshare(self, ref: str, with_: "Member | str", **more: Any) -> None:
+        request = share_service_pb2.DeleteShareRequest(**self._share(ref, with_), **more)
+        await self.world.shares.DeleteShare(request, metadata=self.metadata)
+
+    async def shared(self, ref: str, with_: "Member | str") -> share_pb2.Share:
+        request = share_service_pb2.GetShareRequest(**self._share(ref, with_))
+        return (await self.world.shares.GetShare(request, metadata=self.metadata)).share
+
+    async def shares(self, ref: str) -> list[str]:
+        """Return with whom a snapshot is shared."""
+        request = share_service_pb2.ListSharesRequest(
+            organization_id=self.organization, ref=_ref(ref)
+        )
+        answer = await self.world.shares.ListShares(request, metadata=self.metadata)
+        return [share.receiver_id for share in answer.shares]
+
+    def _share(self, ref: str, with_: "Member | str") -> dict[str, Any]:
+        receiver = with_ if isinstance(with_, str) else with_.organization
+        return {"organization_id": self.organization, "ref": _ref(ref), "receiver_id": receiver}
+
+    async def set_image(self, ref: str, image: str, **more: Any) -> version_pb2.Version:
+        request = version_service_pb2.SetImageRequest(
+            organization_id=self.organization, ref=_ref(ref), image_ref=image, **more
+        )
+        return (await self.world.versions.SetImage(request, metadata=self.metadata)).version
+
+    async def roll_back(self, ref: str, number: int) -> version_pb2.Version:
+        request = version_service_pb2.RollBackRequest(
+            organization_id=self.organization, ref=_ref(ref), number=number
+        )
+        return (await self.world.versions.RollBack(request, metadata=self.metadata)).version
+
+    async def versions(self, ref: str) -> list[version_pb2.Version]:
+        request = version_service_pb2.ListVersionsRequest(
+            organization_id=self.organization, ref=_ref(ref)
+        )
+        answer = await self.world.versions.ListVersions(request, metadata=self.metadata)
+        return list(answer.versions)
+
+    async def states(self, ref: str) -> dict[int, str]:
+        """Return where each version is, the current one with a star."""
+        return {
+            v.number: version_pb2.VersionState.Name(v.state).removeprefix("VERSION_STATE_").lower()
+            + ("*" if v.current else "")
+            for v in await self.versions(ref)
+        }
+
+    async def told(self, *types: str) -> list[tuple[str, dict[str, Any], str]]:
+        """Return type, payload and acting user of what this organization was told, in order."""
+        rows = await self.world.database.pool.fetch(
+            "SELECT type, payload::text AS said, origin->>'user_id' AS by FROM outbox"
+            " WHERE organization_id = $1 AND type = ANY($2) ORDER BY id",
+            self.organization,
+            types,
+        )
+        return [(row["type"], json.loads(row["said"]), row["by"]) for row in rows]
 
     async def usage(self) -> tuple[int, int]:
         row = await self.world.database.pool.fetchrow(
@@ -300,6 +391,8 @@ async def a_world(
                 Wakeups(url, "bulk under test"),
                 Organizations(to_orgs, keyring.identity("snapshots")),
             ),
+            ShareServiceStub(opened),
+            VersionServiceStub(opened),
             database,
             orgs,
             keyring,

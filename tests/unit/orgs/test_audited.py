@@ -71,6 +71,27 @@ CREATED = pb.OrganizationCreated(organization_id=ORG, name="Shop")
             event(snapshot_created=pb.SnapshotCreated(snapshot_id="s", name="n", state="pending")),
             *("create", "snapshot", "s", 200, {"name": "n"}),
         ),
+        (
+            event(snapshot_version_created=pb.SnapshotVersionCreated(snapshot_id="s", name="n", number=2, image="a:2")),
+            *("update", "snapshot", "s", 200, {"name": "n", "version": 2, "image": "a:2"}),
+        ),
+        (
+            event(snapshot_version_activated=pb.SnapshotVersionActivated(snapshot_id="s", name="n", old_number=2, number=1, ref="a@b", rolled_back=True)),
+            *("update", "snapshot", "s", 200, {"name": "n", "version": 1, "was": 2, "ref": "a@b", "rollback": True}),
+        ),
+        (
+            event(snapshot_shared=pb.SnapshotShared(snapshot_id="s", name="n", owner_id=ORG, receiver_id="o2", rights=["read"])),
+            *("update_access", "snapshot", "s", 200, {"name": "n", "sharedWith": "o2", "rights": ["read"]}),
+        ),
+        (
+            event(snapshot_shared=pb.SnapshotShared(snapshot_id="s", name="n", owner_id="o2", receiver_id=ORG, rights=["read", "use"], expires_at="2027")),
+            *("update_access", "snapshot", "s", 200),
+            {"name": "n", "sharedBy": "o2", "rights": ["read", "use"], "expiresAt": "2027"},
+        ),
+        (
+            event(snapshot_unshared=pb.SnapshotUnshared(snapshot_id="s", name="n", owner_id="o2", receiver_id=ORG, cause="declined")),
+            *("update_access", "snapshot", "s", 204, {"name": "n", "sharedBy": "o2", "rights": [], "cause": "declined"}),
+        ),
         (moved("active", "removing"), "delete", "snapshot", "s", 200, {"name": "n"}),
         (moved("inactive", "removing"), "delete", "snapshot", "s", 200, {"name": "n"}),
         (moved("active", "inactive"), "deactivate", "snapshot", "s", 204, {"name": "n"}),
@@ -107,6 +128,8 @@ def test_what_was_done_is_told(
         event(membership_changed=pb.MembershipChanged(organization_id=ORG, user_id="u1")),
         event(membership_ended=pb.MembershipEnded(organization_id=ORG, user_id="u1")),
         event(snapshot_removed=pb.SnapshotRemoved(snapshot_id="s")),
+        # Its making tells that already.
+        event(snapshot_version_activated=pb.SnapshotVersionActivated(snapshot_id="s", number=2)),
         # Nobody asked for a personal organization, nor for what a worker does.
         event(MACHINE, organization_created=CREATED),
         moved("pending", "pulling"),
@@ -117,6 +140,14 @@ def test_what_was_done_is_told(
 )
 def test_what_is_nobodys_act_is_not_told(told: pb.Event) -> None:
     assert record_of("orgs", told) is None
+
+
+def test_a_version_that_a_worker_brought_is_told() -> None:
+    now = pb.SnapshotVersionActivated(snapshot_id="s", name="n", old_number=1, number=2, ref="a@b")
+    record = record_of("snapshots", event(SYSTEM, snapshot_version_activated=now))
+    assert record is not None
+    assert (record.action, record.actor_id) == ("update", "system")
+    assert json.loads(record.metadata or "") == {"name": "n", "version": 2, "was": 1, "ref": "a@b"}
 
 
 def test_an_event_is_always_the_same_line_and_no_other_ones() -> None:

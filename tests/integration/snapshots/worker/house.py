@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from chassis.listen import Wakeups
-from services.snapshots.commands import lifecycle
+from services.snapshots.commands import lifecycle, versions
 from services.snapshots.commands.create import create
 from services.snapshots.domain import (
     CONSUMING,
@@ -214,6 +214,31 @@ class Organization:
         await self._do(
             lambda session: lifecycle.activate(session, self.id, str(snapshot), LIMITS, time.time())
         )
+
+    async def set_image(self, snapshot: UUID, image: str) -> None:
+        digest = pinned(image)
+        await self._do(
+            lambda session: versions.set_image(
+                session, self.id, str(snapshot), image, digest, LIMITS, time.time()
+            )
+        )
+
+    async def roll_back(self, snapshot: UUID, number: int) -> None:
+        await self._do(
+            lambda session: versions.roll_back(
+                session, self.id, str(snapshot), number, LIMITS, time.time()
+            )
+        )
+
+    async def until_version(self, snapshot: UUID, number: int, seconds: float = 20) -> Any:
+        """Wait until the snapshot stands for a version, and return the row."""
+        statement = "SELECT * FROM snapshots WHERE id = :id AND version = :number"
+
+        async def reached() -> bool:
+            return bool(await self.house.rows(statement, id=snapshot, number=number))
+
+        await self.house.until(reached, seconds)
+        return (await self.house.rows(statement, id=snapshot, number=number))[0]
 
     async def delete(self, snapshot: UUID) -> None:
         await self._do(lambda session: lifecycle.delete(session, self.id, str(snapshot)))

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cratoon/events/v1/event.proto\x12\x10ratoon.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x07\n\x05\x45vent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0forganization_id\x18\x03 \x01(\t\x12(\n\x06origin\x18\x04 \x01(\x0b\x32\x18.ratoon.events.v1.Origin\x12\x35\n\x0cuser_changed\x18\n \x01(\x0b\x32\x1d.ratoon.events.v1.UserChangedH\x00\x12\x39\n\x0e\x63\x61ller_revoked\x18\x0b \x01(\x0b\x32\x1f.ratoon.events.v1.CallerRevokedH\x00\x12:\n\x0f\x61pi_key_created\x18\x0c \x01(\x0b\x32\x1f.ratoon.events.v1.ApiKeyCreatedH\x00\x12:\n\x0f\x61pi_key_deleted\x18\r \x01(\x0b\x32\x1f.ratoon.events.v1.ApiKeyDeletedH\x00\x12\x45\n\x14organization_created\x18\x14 \x01(\x0b\x32%.ratoon.events.v1.OrganizationCreatedH\x00\x12\x45\n\x14organization_changed\x18\x15 \x01(\x0b\x32%.ratoon.events.v1.OrganizationChangedH\x00\x12\x45\n\x14organization_deleted\x18\x16 \x01(\x0b\x32%.ratoon.events.v1.OrganizationDeletedH\x00\x12\x41\n\x12membership_changed\x18\x17 \x01(\x0b\x32#.ratoon.events.v1.MembershipChangedH\x00\x12=\n\x10membership_ended\x18\x18 \x01(\x0b\x32!.ratoon.events.v1.MembershipEndedH\x00\x12=\n\x10snapshot_created\x18\x1e \x01(\x0b\x32!.ratoon.events.v1.SnapshotCreatedH\x00\x12H\n\x16snapshot_state_changed\x18\x1f \x01(\x0b\x32&.ratoon.events.v1.SnapshotStateChangedH\x00\x12=\n\x10snapshot_removed\x18  \x01(\x0b\x32!.ratoon.events.v1.SnapshotRemovedH\x00\x12,\n\x07\x61udited\x18( \x01(\x0b\x32\x19.ratoon.events.v1.AuditedH\x00\x42\t\n\x07payload\"\xb9\x01\n\x06Origin\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x16\n\x0e\x61pi_key_prefix\x18\x03 \x01(\t\x12\x16\n\x0e\x61pi_key_suffix\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x16\n\x0esource_address\x18\x06 \x01(\t\x12\x12\n\nuser_agent\x18\x07 \x01(\t\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\x0f\n\x07service\x18\t \x01(\t\"S\n\x0bUserChanged\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\"M\n\rCallerRevoked\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x17\n\x0forganization_id\x18\x03 \x01(\t\"W\n\rApiKeyCreated\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\"B\n\rApiKeyDeleted\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"N\n\x13OrganizationCreated\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08\">\n\x13OrganizationChanged\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\".\n\x13OrganizationDeleted\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\"=\n\x11MembershipChanged\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\";\n\x0fMembershipEnded\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"W\n\x0fSnapshotCreated\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\nregion_ids\x18\x04 \x03(\t\"_\n\x14SnapshotStateChanged\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\told_state\x18\x03 \x01(\t\x12\x11\n\tnew_state\x18\x04 \x01(\t\"H\n\x0fSnapshotRemoved\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nregion_ids\x18\x03 \x03(\t\"S\n\x07\x41udited\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x13\n\x0btarget_type\x18\x02 \x01(\t\x12\x11\n\ttarget_id\x18\x03 \x01(\t\x12\x10\n\x08metadata\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cratoon/events/v1/event.proto\x12\x10ratoon.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\t\n\x05\x45vent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0forganization_id\x18\x03 \x01(\t\x12(\n\x06origin\x18\x04 \x01(\x0b\x32\x18.ratoon.events.v1.Origin\x12\x35\n\x0cuser_changed\x18\n \x01(\x0b\x32\x1d.ratoon.events.v1.UserChangedH\x00\x12\x39\n\x0e\x63\x61ller_revoked\x18\x0b \x01(\x0b\x32\x1f.ratoon.events.v1.CallerRevokedH\x00\x12:\n\x0f\x61pi_key_created\x18\x0c \x01(\x0b\x32\x1f.ratoon.events.v1.ApiKeyCreatedH\x00\x12:\n\x0f\x61pi_key_deleted\x18\r \x01(\x0b\x32\x1f.ratoon.events.v1.ApiKeyDeletedH\x00\x12\x45\n\x14organization_created\x18\x14 \x01(\x0b\x32%.ratoon.events.v1.OrganizationCreatedH\x00\x12\x45\n\x14organization_changed\x18\x15 \x01(\x0b\x32%.ratoon.events.v1.OrganizationChangedH\x00\x12\x45\n\x14organization_deleted\x18\x16 \x01(\x0b\x32%.ratoon.events.v1.OrganizationDeletedH\x00\x12\x41\n\x12membership_changed\x18\x17 \x01(\x0b\x32#.ratoon.events.v1.MembershipChangedH\x00\x12=\n\x10membership_ended\x18\x18 \x01(\x0b\x32!.ratoon.events.v1.MembershipEndedH\x00\x12=\n\x10snapshot_created\x18\x1e \x01(\x0b\x32!.ratoon.events.v1.SnapshotCreatedH\x00\x12H\n\x16snapshot_state_changed\x18\x1f \x01(\x0b\x32&.ratoon.events.v1.SnapshotStateChangedH\x00\x12=\n\x10snapshot_removed\x18  \x01(\x0b\x32!.ratoon.events.v1.SnapshotRemovedH\x00\x12;\n\x0fsnapshot_shared\x18$ \x01(\x0b\x32 .ratoon.events.v1.SnapshotSharedH\x00\x12?\n\x11snapshot_unshared\x18% \x01(\x0b\x32\".ratoon.events.v1.SnapshotUnsharedH\x00\x12L\n\x18snapshot_version_created\x18& \x01(\x0b\x32(.ratoon.events.v1.SnapshotVersionCreatedH\x00\x12P\n\x1asnapshot_version_activated\x18\' \x01(\x0b\x32*.ratoon.events.v1.SnapshotVersionActivatedH\x00\x12,\n\x07\x61udited\x18( \x01(\x0b\x32\x19.ratoon.events.v1.AuditedH\x00\x42\t\n\x07payload\"\xb9\x01\n\x06Origin\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x16\n\x0e\x61pi_key_prefix\x18\x03 \x01(\t\x12\x16\n\x0e\x61pi_key_suffix\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x16\n\x0esource_address\x18\x06 \x01(\t\x12\x12\n\nuser_agent\x18\x07 \x01(\t\x12\x0e\n\x06source\x18\x08 \x01(\t\x12\x0f\n\x07service\x18\t \x01(\t\"S\n\x0bUserChanged\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\"M\n\rCallerRevoked\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x17\n\x0forganization_id\x18\x03 \x01(\t\"W\n\rApiKeyCreated\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\"B\n\rApiKeyDeleted\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"N\n\x13OrganizationCreated\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08personal\x18\x03 \x01(\x08\">\n\x13OrganizationChanged\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\".\n\x13OrganizationDeleted\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\"=\n\x11MembershipChanged\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\";\n\x0fMembershipEnded\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"W\n\x0fSnapshotCreated\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\nregion_ids\x18\x04 \x03(\t\"_\n\x14SnapshotStateChanged\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\told_state\x18\x03 \x01(\t\x12\x11\n\tnew_state\x18\x04 \x01(\t\"H\n\x0fSnapshotRemoved\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nregion_ids\x18\x03 \x03(\t\"~\n\x0eSnapshotShared\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x13\n\x0breceiver_id\x18\x04 \x01(\t\x12\x0e\n\x06rights\x18\x05 \x03(\t\x12\x12\n\nexpires_at\x18\x06 \x01(\t\"k\n\x10SnapshotUnshared\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x13\n\x0breceiver_id\x18\x04 \x01(\t\x12\r\n\x05\x63\x61use\x18\x05 \x01(\t\"Z\n\x16SnapshotVersionCreated\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x05\x12\r\n\x05image\x18\x04 \x01(\t\"\x83\x01\n\x18SnapshotVersionActivated\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nold_number\x18\x03 \x01(\x05\x12\x0e\n\x06number\x18\x04 \x01(\x05\x12\x0b\n\x03ref\x18\x05 \x01(\t\x12\x13\n\x0brolled_back\x18\x06 \x01(\x08\"S\n\x07\x41udited\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x13\n\x0btarget_type\x18\x02 \x01(\t\x12\x11\n\ttarget_id\x18\x03 \x01(\t\x12\x10\n\x08metadata\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,33 +33,41 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.events.v1.event_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT']._serialized_start=84
-  _globals['_EVENT']._serialized_end=1057
-  _globals['_ORIGIN']._serialized_start=1060
-  _globals['_ORIGIN']._serialized_end=1245
-  _globals['_USERCHANGED']._serialized_start=1247
-  _globals['_USERCHANGED']._serialized_end=1330
-  _globals['_CALLERREVOKED']._serialized_start=1332
-  _globals['_CALLERREVOKED']._serialized_end=1409
-  _globals['_APIKEYCREATED']._serialized_start=1411
-  _globals['_APIKEYCREATED']._serialized_end=1498
-  _globals['_APIKEYDELETED']._serialized_start=1500
-  _globals['_APIKEYDELETED']._serialized_end=1566
-  _globals['_ORGANIZATIONCREATED']._serialized_start=1568
-  _globals['_ORGANIZATIONCREATED']._serialized_end=1646
-  _globals['_ORGANIZATIONCHANGED']._serialized_start=1648
-  _globals['_ORGANIZATIONCHANGED']._serialized_end=1710
-  _globals['_ORGANIZATIONDELETED']._serialized_start=1712
-  _globals['_ORGANIZATIONDELETED']._serialized_end=1758
-  _globals['_MEMBERSHIPCHANGED']._serialized_start=1760
-  _globals['_MEMBERSHIPCHANGED']._serialized_end=1821
-  _globals['_MEMBERSHIPENDED']._serialized_start=1823
-  _globals['_MEMBERSHIPENDED']._serialized_end=1882
-  _globals['_SNAPSHOTCREATED']._serialized_start=1884
-  _globals['_SNAPSHOTCREATED']._serialized_end=1971
-  _globals['_SNAPSHOTSTATECHANGED']._serialized_start=1973
-  _globals['_SNAPSHOTSTATECHANGED']._serialized_end=2068
-  _globals['_SNAPSHOTREMOVED']._serialized_start=2070
-  _globals['_SNAPSHOTREMOVED']._serialized_end=2142
-  _globals['_AUDITED']._serialized_start=2144
-  _globals['_AUDITED']._serialized_end=2227
+  _globals['_EVENT']._serialized_end=1343
+  _globals['_ORIGIN']._serialized_start=1346
+  _globals['_ORIGIN']._serialized_end=1531
+  _globals['_USERCHANGED']._serialized_start=1533
+  _globals['_USERCHANGED']._serialized_end=1616
+  _globals['_CALLERREVOKED']._serialized_start=1618
+  _globals['_CALLERREVOKED']._serialized_end=1695
+  _globals['_APIKEYCREATED']._serialized_start=1697
+  _globals['_APIKEYCREATED']._serialized_end=1784
+  _globals['_APIKEYDELETED']._serialized_start=1786
+  _globals['_APIKEYDELETED']._serialized_end=1852
+  _globals['_ORGANIZATIONCREATED']._serialized_start=1854
+  _globals['_ORGANIZATIONCREATED']._serialized_end=1932
+  _globals['_ORGANIZATIONCHANGED']._serialized_start=1934
+  _globals['_ORGANIZATIONCHANGED']._serialized_end=1996
+  _globals['_ORGANIZATIONDELETED']._serialized_start=1998
+  _globals['_ORGANIZATIONDELETED']._serialized_end=2044
+  _globals['_MEMBERSHIPCHANGED']._serialized_start=2046
+  _globals['_MEMBERSHIPCHANGED']._serialized_end=2107
+  _globals['_MEMBERSHIPENDED']._serialized_start=2109
+  _globals['_MEMBERSHIPENDED']._serialized_end=2168
+  _globals['_SNAPSHOTCREATED']._serialized_start=2170
+  _globals['_SNAPSHOTCREATED']._serialized_end=2257
+  _globals['_SNAPSHOTSTATECHANGED']._serialized_start=2259
+  _globals['_SNAPSHOTSTATECHANGED']._serialized_end=2354
+  _globals['_SNAPSHOTREMOVED']._serialized_start=2356
+  _globals['_SNAPSHOTREMOVED']._serialized_end=2428
+  _globals['_SNAPSHOTSHARED']._serialized_start=2430
+  _globals['_SNAPSHOTSHARED']._serialized_end=2556
+  _globals['_SNAPSHOTUNSHARED']._serialized_start=2558
+  _globals['_SNAPSHOTUNSHARED']._serialized_end=2665
+  _globals['_SNAPSHOTVERSIONCREATED']._serialized_start=2667
+  _globals['_SNAPSHOTVERSIONCREATED']._serialized_end=2757
+  _globals['_SNAPSHOTVERSIONACTIVATED']._serialized_start=2760
+  _globals['_SNAPSHOTVERSIONACTIVATED']._serialized_end=2891
+  _globals['_AUDITED']._serialized_start=2893
+  _globals['_AUDITED']._serialized_end=2976
 # @@protoc_insertion_point(module_scope)

@@ -41,6 +41,10 @@ class Event(_message.Message):
     SNAPSHOT_CREATED_FIELD_NUMBER: _builtins.int
     SNAPSHOT_STATE_CHANGED_FIELD_NUMBER: _builtins.int
     SNAPSHOT_REMOVED_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_SHARED_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_UNSHARED_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_VERSION_CREATED_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_VERSION_ACTIVATED_FIELD_NUMBER: _builtins.int
     AUDITED_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Its place in the context's feed. Opaque; greater is later."""
@@ -103,6 +107,22 @@ class Event(_message.Message):
         """A snapshot is gone (snapshots)."""
 
     @_builtins.property
+    def snapshot_shared(self) -> Global___SnapshotShared:
+        """A snapshot is shared with an organization; both are told, each in an event of its own (snapshots)."""
+
+    @_builtins.property
+    def snapshot_unshared(self) -> Global___SnapshotUnshared:
+        """A snapshot is shared with an organization no more; both are told, each in an event of its own (snapshots)."""
+
+    @_builtins.property
+    def snapshot_version_created(self) -> Global___SnapshotVersionCreated:
+        """A new version of a snapshot was asked for (snapshots)."""
+
+    @_builtins.property
+    def snapshot_version_activated(self) -> Global___SnapshotVersionActivated:
+        """A snapshot stands for another version (snapshots)."""
+
+    @_builtins.property
     def audited(self) -> Global___Audited:
         """Something was done that belongs into the audit log and that no other event says (any context)."""
 
@@ -125,13 +145,17 @@ class Event(_message.Message):
         snapshot_created: Global___SnapshotCreated | None = ...,
         snapshot_state_changed: Global___SnapshotStateChanged | None = ...,
         snapshot_removed: Global___SnapshotRemoved | None = ...,
+        snapshot_shared: Global___SnapshotShared | None = ...,
+        snapshot_unshared: Global___SnapshotUnshared | None = ...,
+        snapshot_version_created: Global___SnapshotVersionCreated | None = ...,
+        snapshot_version_activated: Global___SnapshotVersionActivated | None = ...,
         audited: Global___Audited | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "audited", b"audited", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_state_changed", b"snapshot_state_changed", "user_changed", b"user_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "audited", b"audited", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_shared", b"snapshot_shared", "snapshot_state_changed", b"snapshot_state_changed", "snapshot_unshared", b"snapshot_unshared", "snapshot_version_activated", b"snapshot_version_activated", "snapshot_version_created", b"snapshot_version_created", "user_changed", b"user_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "audited", b"audited", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "cursor", b"cursor", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "organization_id", b"organization_id", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_state_changed", b"snapshot_state_changed", "user_changed", b"user_changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_created", b"api_key_created", "api_key_deleted", b"api_key_deleted", "audited", b"audited", "caller_revoked", b"caller_revoked", "create_time", b"create_time", "cursor", b"cursor", "membership_changed", b"membership_changed", "membership_ended", b"membership_ended", "organization_changed", b"organization_changed", "organization_created", b"organization_created", "organization_deleted", b"organization_deleted", "organization_id", b"organization_id", "origin", b"origin", "payload", b"payload", "snapshot_created", b"snapshot_created", "snapshot_removed", b"snapshot_removed", "snapshot_shared", b"snapshot_shared", "snapshot_state_changed", b"snapshot_state_changed", "snapshot_unshared", b"snapshot_unshared", "snapshot_version_activated", b"snapshot_version_activated", "snapshot_version_created", b"snapshot_version_created", "user_changed", b"user_changed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["user_changed", "caller_revoked", "api_key_created", "api_key_deleted", "organization_created", "organization_changed", "organization_deleted", "membership_changed", "membership_ended", "snapshot_created", "snapshot_state_changed", "snapshot_removed", "audited"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["user_changed", "caller_revoked", "api_key_created", "api_key_deleted", "organization_created", "organization_changed", "organization_deleted", "membership_changed", "membership_ended", "snapshot_created", "snapshot_state_changed", "snapshot_removed", "snapshot_shared", "snapshot_unshared", "snapshot_version_created", "snapshot_version_activated", "audited"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -554,6 +578,164 @@ class SnapshotRemoved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SnapshotRemoved: _TypeAlias = SnapshotRemoved  # noqa: Y015
+
+@_typing.final
+class SnapshotShared(_message.Message):
+    """A snapshot is shared, or what its receiver may do with it changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    RECEIVER_ID_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    snapshot_id: _builtins.str
+    """The snapshot."""
+    name: _builtins.str
+    """Its name."""
+    owner_id: _builtins.str
+    """The organization that owns it."""
+    receiver_id: _builtins.str
+    """The organization that it is shared with."""
+    expires_at: _builtins.str
+    """When that ends, RFC 3339. Empty: when it is withdrawn."""
+    @_builtins.property
+    def rights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the receiver may do: `read`, `use`."""
+
+    def __init__(
+        self,
+        *,
+        snapshot_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        owner_id: _builtins.str = ...,
+        receiver_id: _builtins.str = ...,
+        rights: _abc.Iterable[_builtins.str] | None = ...,
+        expires_at: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "name", b"name", "owner_id", b"owner_id", "receiver_id", b"receiver_id", "rights", b"rights", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotShared: _TypeAlias = SnapshotShared  # noqa: Y015
+
+@_typing.final
+class SnapshotUnshared(_message.Message):
+    """A snapshot is shared no more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    RECEIVER_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    snapshot_id: _builtins.str
+    """The snapshot."""
+    name: _builtins.str
+    """Its name."""
+    owner_id: _builtins.str
+    """The organization that owns it."""
+    receiver_id: _builtins.str
+    """The organization that it was shared with."""
+    cause: _builtins.str
+    """Why: `withdrawn` by its owner, `declined` by its receiver, `removed` with the snapshot, `receiver_deleted`."""
+    def __init__(
+        self,
+        *,
+        snapshot_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        owner_id: _builtins.str = ...,
+        receiver_id: _builtins.str = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "name", b"name", "owner_id", b"owner_id", "receiver_id", b"receiver_id", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotUnshared: _TypeAlias = SnapshotUnshared  # noqa: Y015
+
+@_typing.final
+class SnapshotVersionCreated(_message.Message):
+    """A new version of a snapshot was asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    snapshot_id: _builtins.str
+    """The snapshot."""
+    name: _builtins.str
+    """Its name."""
+    number: _builtins.int
+    """Number of the version."""
+    image: _builtins.str
+    """The image as asked for."""
+    def __init__(
+        self,
+        *,
+        snapshot_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        number: _builtins.int = ...,
+        image: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "name", b"name", "number", b"number", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotVersionCreated: _TypeAlias = SnapshotVersionCreated  # noqa: Y015
+
+@_typing.final
+class SnapshotVersionActivated(_message.Message):
+    """A snapshot stands for another version. Its state is what it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OLD_NUMBER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    ROLLED_BACK_FIELD_NUMBER: _builtins.int
+    snapshot_id: _builtins.str
+    """The snapshot."""
+    name: _builtins.str
+    """Its name."""
+    old_number: _builtins.int
+    """Number of the version that it stood for."""
+    number: _builtins.int
+    """Number of the version that it stands for."""
+    ref: _builtins.str
+    """Its artifact: `<repository>@sha256:<digest>`."""
+    rolled_back: _builtins.bool
+    """It stood for that version before, and somebody went back to it."""
+    def __init__(
+        self,
+        *,
+        snapshot_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        old_number: _builtins.int = ...,
+        number: _builtins.int = ...,
+        ref: _builtins.str = ...,
+        rolled_back: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "number", b"number", "old_number", b"old_number", "ref", b"ref", "rolled_back", b"rolled_back", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotVersionActivated: _TypeAlias = SnapshotVersionActivated  # noqa: Y015
 
 @_typing.final
 class Audited(_message.Message):

@@ -25,21 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ratoon/snapshots/v1/snapshot.proto\x12\x13ratoon.snapshots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x04\n\x08Snapshot\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0forganization_id\x18\x04 \x01(\t\x12\x0f\n\x07general\x18\x05 \x01(\x08\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x11\n\timage_ref\x18\x07 \x01(\t\x12\x31\n\x05state\x18\x08 \x01(\x0e\x32\".ratoon.snapshots.v1.SnapshotState\x12\x17\n\nsize_bytes\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nentrypoint\x18\n \x03(\t\x12\x0b\n\x03\x63pu\x18\x0b \x01(\x05\x12\x0b\n\x03gpu\x18\x0c \x01(\x05\x12\x0e\n\x06memory\x18\r \x01(\x05\x12\x0c\n\x04\x64isk\x18\x0e \x01(\x05\x12-\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32\x1c.ratoon.snapshots.v1.Failure\x12\x31\n\rlast_use_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nregion_ids\x18\x11 \x03(\t\x12\x0b\n\x03ref\x18\x12 \x01(\t\x12/\n\x08progress\x18\x13 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Progress\x12\x19\n\x11source_sandbox_id\x18\x14 \x01(\t\x12-\n\x05\x62uild\x18\x15 \x01(\x0b\x32\x1e.ratoon.snapshots.v1.BuildInfo\x12\x11\n\tuse_count\x18\x1e \x01(\x03\x42\r\n\x0b_size_bytes\"\xa6\x01\n\tBuildInfo\x12\x12\n\ndockerfile\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontext_hashes\x18\x02 \x03(\t\x12\x0b\n\x03ref\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"S\n\x08Progress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x12\n\nbytes_done\x18\x02 \x01(\x03\x12\x13\n\x0b\x62ytes_total\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05*\xb5\x02\n\rSnapshotState\x12\x1e\n\x1aSNAPSHOT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SNAPSHOT_STATE_BUILDING\x10\x01\x12\x1a\n\x16SNAPSHOT_STATE_PENDING\x10\x02\x12\x1a\n\x16SNAPSHOT_STATE_PULLING\x10\x03\x12\x19\n\x15SNAPSHOT_STATE_ACTIVE\x10\x04\x12\x1b\n\x17SNAPSHOT_STATE_INACTIVE\x10\x05\x12\x18\n\x14SNAPSHOT_STATE_ERROR\x10\x06\x12\x1f\n\x1bSNAPSHOT_STATE_BUILD_FAILED\x10\x07\x12\x1b\n\x17SNAPSHOT_STATE_REMOVING\x10\x08\x12\x1f\n\x1bSNAPSHOT_STATE_SNAPSHOTTING\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ratoon/snapshots/v1/snapshot.proto\x12\x13ratoon.snapshots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x05\n\x08Snapshot\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0forganization_id\x18\x04 \x01(\t\x12\x0f\n\x07general\x18\x05 \x01(\x08\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x11\n\timage_ref\x18\x07 \x01(\t\x12\x31\n\x05state\x18\x08 \x01(\x0e\x32\".ratoon.snapshots.v1.SnapshotState\x12\x17\n\nsize_bytes\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nentrypoint\x18\n \x03(\t\x12\x0b\n\x03\x63pu\x18\x0b \x01(\x05\x12\x0b\n\x03gpu\x18\x0c \x01(\x05\x12\x0e\n\x06memory\x18\r \x01(\x05\x12\x0c\n\x04\x64isk\x18\x0e \x01(\x05\x12-\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32\x1c.ratoon.snapshots.v1.Failure\x12\x31\n\rlast_use_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nregion_ids\x18\x11 \x03(\t\x12\x0b\n\x03ref\x18\x12 \x01(\t\x12/\n\x08progress\x18\x13 \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Progress\x12\x19\n\x11source_sandbox_id\x18\x14 \x01(\t\x12-\n\x05\x62uild\x18\x15 \x01(\x0b\x32\x1e.ratoon.snapshots.v1.BuildInfo\x12\x11\n\tuse_count\x18\x1e \x01(\x03\x12\x11\n\tshared_by\x18( \x01(\t\x12\x35\n\x0cshare_rights\x18) \x03(\x0e\x32\x1f.ratoon.snapshots.v1.ShareRight\x12\x0f\n\x07version\x18* \x01(\x05\x42\r\n\x0b_size_bytes\"\xa6\x01\n\tBuildInfo\x12\x12\n\ndockerfile\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontext_hashes\x18\x02 \x03(\t\x12\x0b\n\x03ref\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"S\n\x08Progress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x12\n\nbytes_done\x18\x02 \x01(\x03\x12\x13\n\x0b\x62ytes_total\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05*\xb5\x02\n\rSnapshotState\x12\x1e\n\x1aSNAPSHOT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SNAPSHOT_STATE_BUILDING\x10\x01\x12\x1a\n\x16SNAPSHOT_STATE_PENDING\x10\x02\x12\x1a\n\x16SNAPSHOT_STATE_PULLING\x10\x03\x12\x19\n\x15SNAPSHOT_STATE_ACTIVE\x10\x04\x12\x1b\n\x17SNAPSHOT_STATE_INACTIVE\x10\x05\x12\x18\n\x14SNAPSHOT_STATE_ERROR\x10\x06\x12\x1f\n\x1bSNAPSHOT_STATE_BUILD_FAILED\x10\x07\x12\x1b\n\x17SNAPSHOT_STATE_REMOVING\x10\x08\x12\x1f\n\x1bSNAPSHOT_STATE_SNAPSHOTTING\x10\t*T\n\nShareRight\x12\x1b\n\x17SHARE_RIGHT_UNSPECIFIED\x10\x00\x12\x14\n\x10SHARE_RIGHT_READ\x10\x01\x12\x13\n\x0fSHARE_RIGHT_USE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.snapshots.v1.snapshot_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SNAPSHOTSTATE']._serialized_start=1042
-  _globals['_SNAPSHOTSTATE']._serialized_end=1351
+  _globals['_SNAPSHOTSTATE']._serialized_start=1133
+  _globals['_SNAPSHOTSTATE']._serialized_end=1442
+  _globals['_SHARERIGHT']._serialized_start=1444
+  _globals['_SHARERIGHT']._serialized_end=1528
   _globals['_SNAPSHOT']._serialized_start=93
-  _globals['_SNAPSHOT']._serialized_end=728
-  _globals['_BUILDINFO']._serialized_start=731
-  _globals['_BUILDINFO']._serialized_end=897
-  _globals['_FAILURE']._serialized_start=899
-  _globals['_FAILURE']._serialized_end=954
-  _globals['_PROGRESS']._serialized_start=956
-  _globals['_PROGRESS']._serialized_end=1039
+  _globals['_SNAPSHOT']._serialized_end=819
+  _globals['_BUILDINFO']._serialized_start=822
+  _globals['_BUILDINFO']._serialized_end=988
+  _globals['_FAILURE']._serialized_start=990
+  _globals['_FAILURE']._serialized_end=1045
+  _globals['_PROGRESS']._serialized_start=1047
+  _globals['_PROGRESS']._serialized_end=1130
 # @@protoc_insertion_point(module_scope)

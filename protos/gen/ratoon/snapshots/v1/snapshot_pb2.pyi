@@ -72,6 +72,30 @@ SNAPSHOT_STATE_SNAPSHOTTING: SnapshotState.ValueType  # 9
 """A live sandbox is being captured."""
 Global___SnapshotState: _TypeAlias = SnapshotState  # noqa: Y015
 
+class _ShareRight:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ShareRightEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ShareRight.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SHARE_RIGHT_UNSPECIFIED: _ShareRight.ValueType  # 0
+    """Never sent."""
+    SHARE_RIGHT_READ: _ShareRight.ValueType  # 1
+    """See it: in lists, by name, by id."""
+    SHARE_RIGHT_USE: _ShareRight.ValueType  # 2
+    """Start sandboxes from it. Implies READ."""
+
+class ShareRight(_ShareRight, metaclass=_ShareRightEnumTypeWrapper):
+    """What an organization may do with a snapshot that another one shares with it."""
+
+SHARE_RIGHT_UNSPECIFIED: ShareRight.ValueType  # 0
+"""Never sent."""
+SHARE_RIGHT_READ: ShareRight.ValueType  # 1
+"""See it: in lists, by name, by id."""
+SHARE_RIGHT_USE: ShareRight.ValueType  # 2
+"""Start sandboxes from it. Implies READ."""
+Global___ShareRight: _TypeAlias = ShareRight  # noqa: Y015
+
 @_typing.final
 class Snapshot(_message.Message):
     """A name for an artifact: a file system, an entrypoint and an environment that sandboxes start from."""
@@ -100,6 +124,9 @@ class Snapshot(_message.Message):
     SOURCE_SANDBOX_ID_FIELD_NUMBER: _builtins.int
     BUILD_FIELD_NUMBER: _builtins.int
     USE_COUNT_FIELD_NUMBER: _builtins.int
+    SHARED_BY_FIELD_NUMBER: _builtins.int
+    SHARE_RIGHTS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID v4."""
     organization_id: _builtins.str
@@ -125,9 +152,13 @@ class Snapshot(_message.Message):
     ref: _builtins.str
     """The stored artifact: `<repository>@sha256:<digest of the manifest>`. Empty: none yet."""
     source_sandbox_id: _builtins.str
-    """The sandbox it was captured from. Empty: not a capture."""
+    """The sandbox it was captured from. Empty: not a capture, or another organization's."""
     use_count: _builtins.int
     """How many sandboxes started from it. 0 as well when it is somebody else's."""
+    shared_by: _builtins.str
+    """The organization that shares it with the one that asks. Empty: it is its own, or general."""
+    version: _builtins.int
+    """Number of the version that it stands for, from 1."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -160,6 +191,10 @@ class Snapshot(_message.Message):
     def build(self) -> Global___BuildInfo:
         """The Dockerfile it was built from. Unset: it was not built, or belongs to another organization."""
 
+    @_builtins.property
+    def share_rights(self) -> _containers.RepeatedScalarFieldContainer[Global___ShareRight.ValueType]:
+        """What the one that asks may do with it because it is shared. Empty: it is its own, or general."""
+
     def __init__(
         self,
         *,
@@ -185,10 +220,13 @@ class Snapshot(_message.Message):
         source_sandbox_id: _builtins.str = ...,
         build: Global___BuildInfo | None = ...,
         use_count: _builtins.int = ...,
+        shared_by: _builtins.str = ...,
+        share_rights: _abc.Iterable[Global___ShareRight.ValueType] | None = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "create_time", b"create_time", "failure", b"failure", "last_use_time", b"last_use_time", "progress", b"progress", "size_bytes", b"size_bytes", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time", "use_count", b"use_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build", b"build", "cpu", b"cpu", "create_time", b"create_time", "disk", b"disk", "entrypoint", b"entrypoint", "failure", b"failure", "general", b"general", "gpu", b"gpu", "id", b"id", "image_ref", b"image_ref", "last_use_time", b"last_use_time", "memory", b"memory", "name", b"name", "organization_id", b"organization_id", "progress", b"progress", "ref", b"ref", "region_ids", b"region_ids", "share_rights", b"share_rights", "shared_by", b"shared_by", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "state", b"state", "update_time", b"update_time", "use_count", b"use_count", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015

@@ -109,7 +109,8 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSnapshots(self, request, context):
-        """Lists own snapshots in every state, then visible general ones, one page at a time.
+        """Lists own snapshots in every state, then those that others share with the organization, then general ones, one page at a
+        time.
 
         Refused with PAGE_INVALID (INVALID_ARGUMENT).
         """
@@ -118,7 +119,8 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSnapshot(self, request, context):
-        """Gets a snapshot by id or name: an own name comes before an own id, those before general ones.
+        """Gets a snapshot by id or name: an own name comes before an own id, those before shared ones, those before general ones. Of
+        several that are shared under one name, the one that has been shared the longest.
 
         Refused with SNAPSHOT_NOT_FOUND.
         """

@@ -30,12 +30,14 @@ class SnapshotServiceStub:
     many change the same at once, try again).
     """
     ListSnapshots: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.ListSnapshotsRequest, _snapshot_service_pb2.ListSnapshotsResponse]
-    """Lists own snapshots in every state, then visible general ones, one page at a time.
+    """Lists own snapshots in every state, then those that others share with the organization, then general ones, one page at a
+    time.
 
     Refused with PAGE_INVALID (INVALID_ARGUMENT).
     """
     GetSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.GetSnapshotRequest, _snapshot_service_pb2.GetSnapshotResponse]
-    """Gets a snapshot by id or name: an own name comes before an own id, those before general ones.
+    """Gets a snapshot by id or name: an own name comes before an own id, those before shared ones, those before general ones. Of
+    several that are shared under one name, the one that has been shared the longest.
 
     Refused with SNAPSHOT_NOT_FOUND.
     """
@@ -110,7 +112,8 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_service_pb2.ListSnapshotsRequest,
         context: _aio.ServicerContext[_snapshot_service_pb2.ListSnapshotsRequest, _abc.Awaitable[_snapshot_service_pb2.ListSnapshotsResponse]],
     ) -> _abc.Awaitable[_snapshot_service_pb2.ListSnapshotsResponse]:
-        """Lists own snapshots in every state, then visible general ones, one page at a time.
+        """Lists own snapshots in every state, then those that others share with the organization, then general ones, one page at a
+        time.
 
         Refused with PAGE_INVALID (INVALID_ARGUMENT).
         """
@@ -121,7 +124,8 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_service_pb2.GetSnapshotRequest,
         context: _aio.ServicerContext[_snapshot_service_pb2.GetSnapshotRequest, _abc.Awaitable[_snapshot_service_pb2.GetSnapshotResponse]],
     ) -> _abc.Awaitable[_snapshot_service_pb2.GetSnapshotResponse]:
-        """Gets a snapshot by id or name: an own name comes before an own id, those before general ones.
+        """Gets a snapshot by id or name: an own name comes before an own id, those before shared ones, those before general ones. Of
+        several that are shared under one name, the one that has been shared the longest.
 
         Refused with SNAPSHOT_NOT_FOUND.
         """

@@ -59,7 +59,8 @@ class SnapshotUseServiceServicer:
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_STATE_CONFLICT (FAILED_PRECONDITION: it is not active, the metadata names
         the state), SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT (INVALID_ARGUMENT), REGION_NOT_FOUND
-        (it is not to be used in that region), ORGANIZATION_SUSPENDED, ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: it is
+        (it is not to be used in that region), SNAPSHOT_USE_FORBIDDEN (PERMISSION_DENIED: it is shared for reading only),
+        ORGANIZATION_SUSPENDED, ORGANIZATION_FORBIDDEN (PERMISSION_DENIED: it is
         deleted), USE_INVALID (INVALID_ARGUMENT: an id that is no UUID) or SNAPSHOT_BUSY (ABORTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
