@@ -14,6 +14,7 @@ from services.snapshots.domain import (
     OrganizationGone,
     QuotaExceeded,
     SnapshotCreated,
+    SnapshotSeen,
     State,
 )
 
@@ -76,7 +77,12 @@ CREATE_BY_DIGEST = (
     + _HELD
     + _PULL.format(unless=" AND NOT EXISTS (SELECT FROM held)")
     + _BY_DIGEST
-    + _TOLD.format(payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state))")
+    + _TOLD.format(
+        # Whether it is active at once, and what is known of it then, shows only here.
+        payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state)) || jsonb_build_object('seen', ($13::jsonb -> 'seen')"
+        " || jsonb_build_object('ref', ref, 'size_bytes', size_bytes, 'entrypoint', entrypoint,"
+        " 'last_use_micros', (date_part('epoch', last_used_at) * 1000000)::bigint))"
+    )
 )
 _WHY = """
 SELECT u.closed, u.limits_revision > $4, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
@@ -136,9 +142,18 @@ async def _refuse(
 def _bind(organization_id: UUID, draft: Draft, quota: int, revision: int) -> tuple[str, list[Any]]:
     id_, r = uuid4(), draft.resources
     regions = [draft.region_id]
-    event = SnapshotCreated(str(id_), draft.name, State.PENDING, regions)
-    _, payload, origin = encode(event)
     resources = (r.cpu, r.gpu, r.memory, r.disk)
+    seen = SnapshotSeen(
+        image_ref=draft.image_ref,
+        cpu=r.cpu,
+        gpu=r.gpu,
+        memory=r.memory,
+        disk=r.disk,
+        region_ids=regions,
+        entrypoint=draft.entrypoint,
+    )
+    event = SnapshotCreated(str(id_), draft.name, State.PENDING, regions, seen)
+    _, payload, origin = encode(event)
     values = [id_, organization_id, draft.name, quota, draft.image_ref, uuid4(), *resources]
     values += [regions, draft.entrypoint, payload, origin, revision]
     if not draft.digest:

@@ -12,6 +12,7 @@ from services.snapshots.domain.draft import (
 from services.snapshots.domain.events import (
     SnapshotCreated,
     SnapshotRemoved,
+    SnapshotSeen,
     SnapshotStateChanged,
 )
 from services.snapshots.domain.limits import (
@@ -102,6 +103,7 @@ __all__ = [
     "SnapshotGeneral",
     "SnapshotNotFound",
     "SnapshotRemoved",
+    "SnapshotSeen",
     "SnapshotStateChanged",
     "State",
     "StateConflict",
