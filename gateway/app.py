@@ -26,6 +26,7 @@ from gateway.routes import (
     account_links,
     admin_organizations,
     admin_users,
+    admin_webhooks,
     api_keys,
     audit,
     custom_regions,
@@ -42,6 +43,8 @@ from gateway.routes import (
     service_account_keys,
     snapshots,
     users,
+    webhook_messages,
+    webhooks,
 )
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
@@ -68,6 +71,9 @@ _MODULES = (
     service_account_keys,
     account_links,
     admin_users,
+    webhooks,
+    webhook_messages,
+    admin_webhooks,
     installation,
 )
 

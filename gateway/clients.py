@@ -25,6 +25,7 @@ from ratoon.orgs.v1 import (
     organization_service_pb2,
     region_service_pb2,
     role_service_pb2,
+    webhook_service_pb2,
 )
 from ratoon.orgs.v1.audit_service_pb2_grpc import AuditServiceStub
 from ratoon.orgs.v1.invitation_service_pb2_grpc import InvitationServiceStub
@@ -32,6 +33,7 @@ from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
 from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
+from ratoon.orgs.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from ratoon.snapshots.v1 import snapshot_service_pb2
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
@@ -48,6 +50,7 @@ ORGS = (
     organization_service_pb2,
     region_service_pb2,
     role_service_pb2,
+    webhook_service_pb2,
 )
 SNAPSHOTS = (snapshot_service_pb2,)
 _PROBE_SECONDS = 2.0
@@ -80,6 +83,7 @@ class Services:
         self.roles = RoleServiceStub(orgs)
         self.invitations = InvitationServiceStub(orgs)
         self.audit = AuditServiceStub(orgs)
+        self.webhooks = WebhookServiceStub(orgs)
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
         self._probes: dict[str, Any] = {
             name: health_pb2_grpc.HealthStub(c)

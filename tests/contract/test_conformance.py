@@ -36,6 +36,7 @@ PARTS = {
     "|by-sandbox-auth-token|^/admin/organizations",
     "organizations": "^/organizations(/{organizationId})?$|^/regions",
     "audit": "/audit",
+    "webhooks": "/webhooks/",
 }
 
 
@@ -53,7 +54,10 @@ def test_every_operation_is_in_one_part() -> None:
 
 @pytest.mark.parametrize(
     ("part", "credential"),
-    [*((part, ACCOUNT) for part in PARTS), ("settings", ADMIN), ("people", ADMIN)],
+    [
+        *((part, ACCOUNT) for part in PARTS),
+        *((p, ADMIN) for p in ("settings", "people", "webhooks")),
+    ],
 )
 async def test_no_answer_is_unforeseen(
     keyring: Keyring, tmp_path: Path, part: str, credential: str

@@ -62,6 +62,18 @@ ADDED = {
     "rotateApiKeyForUser",
     "updateApiKey",
     "updateApiKeyForUser",
+    "createWebhookEndpoint",
+    "listWebhookEndpoints",
+    "getWebhookEndpoint",
+    "updateWebhookEndpoint",
+    "deleteWebhookEndpoint",
+    "getWebhookEndpointSecret",
+    "rotateWebhookEndpointSecret",
+    "testWebhookEndpoint",
+    "recoverWebhookEndpoint",
+    "listWebhookMessages",
+    "listWebhookMessageAttempts",
+    "replayWebhookMessage",
 }
 # How lists are walked, changes made on condition, creates repeated: offered besides.
 HEADERS = {

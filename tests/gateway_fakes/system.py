@@ -38,6 +38,8 @@ from ratoon.orgs.v1 import (
     region_service_pb2_grpc,
     role_service_pb2,
     role_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
     snapshot_service_pb2,
@@ -51,6 +53,7 @@ from tests.gateway_fakes.orgs import FakeOrganizations
 from tests.gateway_fakes.people import FakePeople
 from tests.gateway_fakes.regions import FakeRegions
 from tests.gateway_fakes.snapshots import FakeSnapshots
+from tests.gateway_fakes.webhooks import FakeWebhooks
 from tests.identities import Keyring
 
 
@@ -69,6 +72,7 @@ class Fakes:
         self.regions = FakeRegions()  # type: ignore[abstract]  # as above
         self.snapshots = FakeSnapshots()
         self.audit = FakeAudit()
+        self.webhooks = FakeWebhooks()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
 
@@ -167,6 +171,11 @@ class Fakes:
                     region_service_pb2,
                     region_service_pb2_grpc.add_RegionServiceServicer_to_server,
                     self.regions,
+                ),
+                (
+                    webhook_service_pb2,
+                    webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server,
+                    self.webhooks,
                 ),
             ],
             "snapshots": [
