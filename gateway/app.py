@@ -19,6 +19,7 @@ from gateway.edge import Asgi, Edge
 from gateway.errors import Problem
 from gateway.fairness import Turns
 from gateway.limits.limits import Limits
+from gateway.live.rooms import Rooms
 from gateway.openapi import document
 from gateway.paths import PREFIX
 from gateway.refusals import Refusals
@@ -92,6 +93,7 @@ class Gateway:
     shown: Shown
     configuration: DaytonaConfiguration
     limits: Limits
+    rooms: Rooms
     version: str
     public_url: str = ""
     maintenance: bool = False

@@ -18,6 +18,7 @@ from ratoon.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
 from ratoon.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 from ratoon.auth.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub
 from ratoon.auth.v1.user_service_pb2_grpc import UserServiceStub
+from ratoon.events.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from ratoon.orgs.v1 import (
     audit_service_pb2,
     invitation_service_pb2,
@@ -84,6 +85,7 @@ class Services:
         self.invitations = InvitationServiceStub(orgs)
         self.audit = AuditServiceStub(orgs)
         self.webhooks = WebhookServiceStub(orgs)
+        self.snapshot_events = EventFeedServiceStub(snapshots[0])
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
         self._probes: dict[str, Any] = {
             name: health_pb2_grpc.HealthStub(c)

@@ -19,6 +19,7 @@ _ROWS = {
         " WHERE i.organization_id = $1",
         "SELECT t::text FROM regions t WHERE organization_id = $1",
         "SELECT t::text FROM region_quotas t WHERE organization_id = $1",
+        "SELECT t::text FROM webhook_endpoints t WHERE organization_id = $1",
     ),
     # When a key was last used is noted some seconds late: nothing that a stranger did.
     "auth": (
@@ -62,6 +63,10 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
     region = issuing.post("/regions", owner.token, place, organization)
     named = {"name": f"{word}-key", "permissions": []}
     issuing.post("/api-keys", owner.token, named, organization)
+    # Disabled: nobody is there, and how it fails is nothing that a stranger did.
+    place = {"url": f"https://proxy.{word}.example/hook", "enabled": False}
+    hooks = f"/webhooks/organizations/{organization}/endpoints"
+    hook = issuing.post(hooks, owner.token, place, organization)
     things = {
         "organizationId": organization,
         "roleId": held,
@@ -72,6 +77,8 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
         "snapshotId": _snapshot(issuing, organization, word),
         "snapshotName": f"{word}-snapshot",
         "name": f"{word}-key",
+        "endpointId": str(hook["id"]),
+        "messageId": _message(issuing, organization, word),
     }
     key = issuing.key(owner, organization, ALL - READ_SCOPES)
     return Tenant(word, owner, organization, key, things)
@@ -87,6 +94,18 @@ def _snapshot(issuing: Issuing, organization: str, word: str) -> str:
         f"{word}-snapshot",
     )
     return str(rows[0][0])
+
+
+def _message(issuing: Issuing, organization: str, word: str) -> str:
+    id_ = f"msg_{uuid4().hex}"
+    issuing.system.sql(
+        "orgs",
+        "INSERT INTO webhook_messages (id, organization_id, type, payload) VALUES ($1, $2, 'ping', $3)",
+        id_,
+        UUID(organization),
+        f'{{"id": "{word}"}}',
+    )
+    return id_
 
 
 def rows_of(issuing: Issuing, organization: str) -> list[str]:
@@ -109,5 +128,6 @@ def unknown(thing: str) -> str:
         "regionId": f"nowhere_{uuid4().hex[:4]}",
         "snapshotName": f"nothing-{uuid4().hex[:8]}",
         "name": f"no-key-{uuid4().hex[:8]}",
+        "messageId": f"msg_{uuid4().hex}",
     }
     return made.get(thing, str(uuid4()))
