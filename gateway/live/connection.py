@@ -59,6 +59,7 @@ class Connection:
         self._waiting: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
         self._ended: asyncio.Future[Dropped] = asyncio.get_running_loop().create_future()
         self._heard = time.monotonic()
+        self._pinged = False
 
     async def run(self) -> None:
         """Serve until either side ends it."""
@@ -128,6 +129,9 @@ class Connection:
         if self._ended.done():
             raise self._ended.result()
         for failure in ended:
+            if isinstance(failure, Refusal):
+                # Whoever may listen no longer is told so when coming back.
+                raise Dropped(_GOING_AWAY, failure.reason)
             if isinstance(failure, Exception):
                 raise failure
 
@@ -161,13 +165,13 @@ class Connection:
     async def _keep(self) -> None:
         """Ask now and then whether the client is there, and whether it may listen still: a credential may expire."""
         while True:
-            await asyncio.sleep(packets.PING_SECONDS)
             asked = time.monotonic()
-            await self._established()
-            self.tell(packets.PING)
-            await asyncio.sleep(packets.PONG_SECONDS)
-            if self._heard < asked:
+            await asyncio.sleep(packets.PING_SECONDS)
+            if self._pinged and self._heard < asked:
                 raise Dropped(_GOING_AWAY, "no answer")
+            await self._established()
+            self._pinged = True
+            self.tell(packets.PING)
 
     async def _word(self) -> Any:
         message = await self._receive()

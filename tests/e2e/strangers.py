@@ -64,9 +64,9 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
     named = {"name": f"{word}-key", "permissions": []}
     issuing.post("/api-keys", owner.token, named, organization)
     # Disabled: nobody is there, and how it fails is nothing that a stranger did.
-    place = {"url": f"https://proxy.{word}.example/hook", "enabled": False}
+    target = {"url": f"https://proxy.{word}.example/hook", "enabled": False}
     hooks = f"/webhooks/organizations/{organization}/endpoints"
-    hook = issuing.post(hooks, owner.token, place, organization)
+    hook = issuing.post(hooks, owner.token, target, organization)
     things = {
         "organizationId": organization,
         "roleId": held,

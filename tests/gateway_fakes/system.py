@@ -25,6 +25,7 @@ from ratoon.auth.v1 import (
     user_service_pb2,
     user_service_pb2_grpc,
 )
+from ratoon.events.v1 import event_feed_service_pb2, event_feed_service_pb2_grpc
 from ratoon.orgs.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
@@ -47,6 +48,7 @@ from ratoon.snapshots.v1 import (
 )
 from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
+from tests.gateway_fakes.feed import FakeFeed
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
@@ -73,6 +75,7 @@ class Fakes:
         self.snapshots = FakeSnapshots()
         self.audit = FakeAudit()
         self.webhooks = FakeWebhooks()
+        self.feed = FakeFeed()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
 
@@ -183,6 +186,11 @@ class Fakes:
                     snapshot_service_pb2,
                     snapshot_service_pb2_grpc.add_SnapshotServiceServicer_to_server,
                     self.snapshots,
+                ),
+                (
+                    event_feed_service_pb2,
+                    event_feed_service_pb2_grpc.add_EventFeedServiceServicer_to_server,
+                    self.feed,
                 ),
             ],
         }
