@@ -1,11 +1,11 @@
-"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | audit: figures with their targets."""
+"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | audit | live: figures with their targets."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 
-from bench import audit, creates, flood, memory, orgs, pull, requests, revocation, scale
+from bench import audit, creates, flood, live, memory, orgs, pull, requests, revocation, scale
 from bench.table import Figure, render, write
 
 _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
@@ -18,6 +18,7 @@ _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
     "memory": lambda o: memory.measure(o.seconds),
     "pull": lambda o: pull.measure(o.runs),
     "audit": lambda o: audit.measure(o.records),
+    "live": lambda _: live.measure(),
 }
 
 

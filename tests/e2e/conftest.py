@@ -27,8 +27,13 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def whole(registry: Registry) -> Iterator[System]:
-    """A system that may speak plain HTTP with the registry and with a port where nobody listens."""
-    with running(SNAPSHOTS_INSECURE_REGISTRIES=f"{registry.host},127.0.0.1:9") as system:
+    """A system that may speak plain HTTP with the registry and with a port where nobody listens, and tell this machine."""
+    told = {
+        "SNAPSHOTS_INSECURE_REGISTRIES": f"{registry.host},127.0.0.1:9",
+        "ORGS_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "ORGS_WEBHOOKS_ALLOW_HTTP": "true",
+    }
+    with running(**told) as system:
         yield system
 
 

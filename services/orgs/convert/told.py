@@ -28,6 +28,8 @@ _ANSWERS = {
     "accept": "invitation.accepted",
     "decline": "invitation.declined",
 }
+# Of what happens to a snapshot at one moment, what comes first.
+_RANK = {"snapshot_created": 0, "snapshot_state_changed": 1, "snapshot_removed": 2}
 _OF_INVITATIONS = ("email", "role", "assignedRoleIds", "expiresAt")
 
 
@@ -47,13 +49,13 @@ def messages_of(context: str, events: Sequence[event_pb2.Event], now: datetime) 
     return found
 
 
-def _moment(event: event_pb2.Event) -> int:
+def _moment(event: event_pb2.Event) -> tuple[int, int]:
     """Return when it happened: changes of one snapshot wait for each other, but transactions overlap."""
-    match event.WhichOneof("payload"):
-        case "snapshot_state_changed":
-            return event.snapshot_state_changed.seen.update_micros or _micros(event.create_time)
-        case _:
-            return _micros(event.create_time)
+    payload = event.WhichOneof("payload") or ""
+    happened = _micros(event.create_time)
+    if payload not in _RANK:
+        return happened, 0
+    return max(happened, getattr(event, payload).seen.update_micros), _RANK[payload]
 
 
 def _message(

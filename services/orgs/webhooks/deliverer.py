@@ -24,7 +24,8 @@ from services.orgs.webhooks.signing import headers_for
 
 log = logging.getLogger(__name__)
 _AT_ONCE, _EACH = 64, 4
-_LEASE_SECONDS = 60.0
+# Longer than an attempt takes and is written down.
+_LEASE_SECONDS = 25.0
 # A wake-up may be lost with the database's connection.
 _SAFETY_SECONDS = 30.0
 # How long an end waits for what has begun; less than whoever ends the process has patience.
