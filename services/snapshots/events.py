@@ -7,6 +7,9 @@ from services.snapshots.commands import reviews
 from services.snapshots.commands.retirement import close_organization
 from services.snapshots.queries.one import uuid_from
 
+# What listeners are told by the gateways.
+LIVE = ("snapshot_created", "snapshot_state_changed", "snapshot_removed")
+
 
 async def take(session: AsyncSession, event: event_pb2.Event) -> None:
     """Close the account of an organization that was deleted; what it has is removed by `retirement.retire`.

@@ -67,6 +67,7 @@ class WebhookDelivery(Base):
             "due_at",
             postgresql_where=sql("status = 'pending'"),
         ),
+        Index("ix_webhook_deliveries_due_at", "due_at", postgresql_where=sql("status = 'pending'")),
         Index("ix_webhook_deliveries_endpoint_id", "endpoint_id", "status"),
     )
 

@@ -54,6 +54,7 @@ _STATEMENTS = (
             REFERENCES webhook_endpoints (id) ON DELETE CASCADE)""",
     """CREATE INDEX ix_webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at)
         WHERE status = 'pending'""",
+    "CREATE INDEX ix_webhook_deliveries_due_at ON webhook_deliveries (due_at) WHERE status = 'pending'",
     "CREATE INDEX ix_webhook_deliveries_endpoint_id ON webhook_deliveries (endpoint_id, status)",
     """CREATE TABLE webhook_attempts (
         id bigint GENERATED ALWAYS AS IDENTITY,

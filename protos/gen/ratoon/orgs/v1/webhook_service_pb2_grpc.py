@@ -128,7 +128,8 @@ class WebhookServiceServicer:
         network that this installation does not call), WEBHOOK_EVENT_TYPE_UNKNOWN (INVALID_ARGUMENT),
         WEBHOOK_DESCRIPTION_INVALID (INVALID_ARGUMENT),
         WEBHOOK_ENDPOINT_LIMIT_REACHED (PERMISSION_DENIED: 20 in one organization), IDEMPOTENCY_KEY_INVALID
-        (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+        (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or, repeated after it was deleted,
+        WEBHOOK_ENDPOINT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

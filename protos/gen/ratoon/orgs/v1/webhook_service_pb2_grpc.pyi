@@ -23,7 +23,8 @@ class WebhookServiceStub:
     network that this installation does not call), WEBHOOK_EVENT_TYPE_UNKNOWN (INVALID_ARGUMENT),
     WEBHOOK_DESCRIPTION_INVALID (INVALID_ARGUMENT),
     WEBHOOK_ENDPOINT_LIMIT_REACHED (PERMISSION_DENIED: 20 in one organization), IDEMPOTENCY_KEY_INVALID
-    (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+    (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or, repeated after it was deleted,
+    WEBHOOK_ENDPOINT_NOT_FOUND.
     """
     ListWebhookEndpoints: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhookEndpointsRequest, _webhook_service_pb2.ListWebhookEndpointsResponse]
     """Lists the endpoints, oldest first."""
@@ -96,7 +97,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         network that this installation does not call), WEBHOOK_EVENT_TYPE_UNKNOWN (INVALID_ARGUMENT),
         WEBHOOK_DESCRIPTION_INVALID (INVALID_ARGUMENT),
         WEBHOOK_ENDPOINT_LIMIT_REACHED (PERMISSION_DENIED: 20 in one organization), IDEMPOTENCY_KEY_INVALID
-        (INVALID_ARGUMENT) or IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS).
+        (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or, repeated after it was deleted,
+        WEBHOOK_ENDPOINT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
