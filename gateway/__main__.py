@@ -16,6 +16,7 @@ from gateway.clients import Services, Targets
 from gateway.fairness import Turns
 from gateway.limits.leases import Leases
 from gateway.limits.limits import Limits
+from gateway.live.rooms import Rooms
 from gateway.refusals import Refusals
 from gateway.schemas.config import (
     DaytonaConfiguration,
@@ -46,6 +47,7 @@ def gateway_of(settings: Settings, services: Services, identity: Identity) -> Ga
         shown=Shown(null_dates=settings.null_dates),
         configuration=_configuration(settings),
         limits=Limits(leases, settings.limits()),
+        rooms=Rooms(services.snapshot_events, identity, settings.listeners()),
         version=settings.version,
         public_url=settings.public_url,
         maintenance=settings.maintenance_mode,
@@ -110,11 +112,19 @@ async def serve(stop: asyncio.Event) -> None:
 
 async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Event) -> None:
     """Serve; a task that dies ends the process, and the end of serving ends the tasks."""
-    known = gateway.authenticator
+    known, rooms = gateway.authenticator, gateway.rooms
+
+    def revoke(at: float, api_key_id: str, user_id: str, organization_id: str) -> None:
+        # In this order: who is dropped and comes back is not to be remembered.
+        known.revoke(at, api_key_id, user_id, organization_id)
+        rooms.revoke(at, api_key_id, user_id, organization_id)
+
+    def stand() -> None:
+        known.stand()
+        rooms.drop_all("revocations may have been missed")
+
     async with asyncio.TaskGroup() as group:
-        follow = revocations.follow(
-            gateway.services.auth_channel, gateway.identity, known.revoke, known.stand
-        )
+        follow = revocations.follow(gateway.services.auth_channel, gateway.identity, revoke, stand)
         work = (follow, gateway.uses.run(), gateway.limits.run(), gateway.refusals.run())
         tasks = [group.create_task(one) for one in work]
         await server.serve(app, listen, stop)

@@ -14,13 +14,15 @@ from chassis.grpc.access import CredentialMissing, OrganizationForbidden, Rule, 
 from gateway.auth import Established, Presented
 from gateway.call import Call
 from gateway.clients import AUTH, ORGS, SNAPSHOTS
-from gateway.errors import answer, problem_of
+from gateway.errors import Problem, answer, problem_of
 from gateway.paths import PREFIX
 from gateway.visit import SCOPE_KEY, Visit
 
 log = logging.getLogger(__name__)
 RULES = rules((*AUTH, *ORGS, *SNAPSHOTS))
 PUBLIC = Rule(True, frozenset(), "", "", "", False, False, frozenset())
+# Whoever may list snapshots may hear of them.
+LISTENS = RULES["/ratoon.snapshots.v1.SnapshotService/ListSnapshots"]
 _ATTRIBUTE = "__access_rule__"
 _LIMIT_ATTRIBUTE = "__limit__"
 _CREDENTIAL_LIMIT = 16_384
@@ -101,8 +103,13 @@ def failed(visit: Visit, scope: Any, failure: Exception) -> Response:
     if problem.status == 500:
         extra = {"requestId": visit.request_id, "operation": visit.operation}
         log.error("a request failed", exc_info=failure, extra=extra)
-    visit.gateway.refusals.note(visit, problem, scope.get("path_params") or {})
+    refuse(visit, problem, scope.get("path_params") or {})
     return answer(problem, scope)
+
+
+def refuse(visit: Visit, problem: Problem, path: dict[str, Any] | None = None) -> None:
+    """Remember a refusal for the audit log, if it belongs there."""
+    visit.gateway.refusals.note(visit, problem, path or {})
 
 
 async def _refused(visit: Visit, scope: Any, failure: Exception) -> Response:

@@ -19,6 +19,7 @@ from gateway.edge import Asgi, Edge
 from gateway.errors import Problem
 from gateway.fairness import Turns
 from gateway.limits.limits import Limits
+from gateway.live.rooms import Rooms
 from gateway.openapi import document
 from gateway.paths import PREFIX
 from gateway.refusals import Refusals
@@ -28,6 +29,7 @@ from gateway.routes import (
     admin_registries,
     admin_snapshots,
     admin_users,
+    admin_webhooks,
     api_keys,
     audit,
     custom_regions,
@@ -50,6 +52,8 @@ from gateway.routes import (
     snapshots,
     users,
     versions,
+    webhook_messages,
+    webhooks,
 )
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
@@ -86,6 +90,9 @@ _MODULES = (
     registries,
     admin_registries,
     object_storage,
+    webhooks,
+    webhook_messages,
+    admin_webhooks,
     installation,
 )
 
@@ -104,6 +111,7 @@ class Gateway:
     shown: Shown
     configuration: DaytonaConfiguration
     limits: Limits
+    rooms: Rooms
     version: str
     public_url: str = ""
     maintenance: bool = False

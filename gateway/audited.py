@@ -14,6 +14,9 @@ _READS = {
         *("getOrganizationOtelConfig", "getOrganizationOtelConfigBySandboxAuthToken"),
         *("listAvailableSandboxClasses", "getOrganizationAuditLogs", "exportOrganizationAuditLogs"),
         *("adminGetOrganizationRegionQuota", "adminGetAllAuditLogs"),
+        *("listWebhookEndpoints", "getWebhookEndpoint", "getWebhookEndpointSecret"),
+        *("listWebhookMessages", "listWebhookMessageAttempts", "adminGetMessageAttempts"),
+        *("WebhookController_getInitializationStatus", "adminGetWebhookStatus"),
     ),
     "organization_role": ("listOrganizationRoles", "getOrganizationRole"),
     "organization_user": ("listOrganizationMembers", "getOrganizationMember"),
@@ -117,6 +120,16 @@ _CHANGES = {
     "adminEnableUser": ("update", "user"),
     "adminSendWebhook": ("send_webhook_message", "organization"),
     "adminInitializeWebhooks": ("initialize_webhooks", "organization"),
+    # Nothing that the published log knows by name is an endpoint: it is a setting of its organization.
+    "createWebhookEndpoint": ("update", "organization"),
+    "updateWebhookEndpoint": ("update", "organization"),
+    "deleteWebhookEndpoint": ("update", "organization"),
+    "rotateWebhookEndpointSecret": ("update", "organization"),
+    "WebhookController_refreshEndpoints": ("update", "organization"),
+    "WebhookController_getAppPortalAccess": ("update", "organization"),
+    "testWebhookEndpoint": ("send_webhook_message", "organization"),
+    "replayWebhookMessage": ("send_webhook_message", "organization"),
+    "recoverWebhookEndpoint": ("send_webhook_message", "organization"),
     "WebhookController_initializeWebhooks": ("initialize_webhooks", "organization"),
 }
 CALLED = {

@@ -155,18 +155,23 @@ class Call(Request):
 
     def origin(self) -> Metadata:
         """Return the metadata that says from where this request comes."""
-        visit, incoming = self.visit, self.visit.incoming
-        said = [(name, plain(incoming[header])) for header, name in _HEADERS if header in incoming]
-        request, source = (
-            ("x-request-id", visit.request_id),
-            ("ratoon-source-address", visit.address),
-        )
-        return (request, source, *said)
+        return origin_of(self.visit)
 
     def _metadata(self) -> Metadata:
         if self.established is None:
             return (*self.visit.gateway.identity.metadata(), *self.origin())
         return (self.established.metadata, *self.origin())
+
+
+def origin_of(visit: Visit) -> Metadata:
+    """Return the metadata that says from where a request comes."""
+    incoming = visit.incoming
+    said = [(name, plain(incoming[header])) for header, name in _HEADERS if header in incoming]
+    request, source = (
+        ("x-request-id", visit.request_id),
+        ("ratoon-source-address", visit.address),
+    )
+    return (request, source, *said)
 
 
 @lru_cache(maxsize=1024)

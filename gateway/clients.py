@@ -18,6 +18,7 @@ from ratoon.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
 from ratoon.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 from ratoon.auth.v1.rate_limit_service_pb2_grpc import RateLimitServiceStub
 from ratoon.auth.v1.user_service_pb2_grpc import UserServiceStub
+from ratoon.events.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
 from ratoon.orgs.v1 import (
     audit_service_pb2,
     invitation_service_pb2,
@@ -25,6 +26,7 @@ from ratoon.orgs.v1 import (
     organization_service_pb2,
     region_service_pb2,
     role_service_pb2,
+    webhook_service_pb2,
 )
 from ratoon.orgs.v1.audit_service_pb2_grpc import AuditServiceStub
 from ratoon.orgs.v1.invitation_service_pb2_grpc import InvitationServiceStub
@@ -32,6 +34,7 @@ from ratoon.orgs.v1.member_service_pb2_grpc import MemberServiceStub
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
 from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
+from ratoon.orgs.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from ratoon.snapshots.v1 import (
     bulk_job_service_pb2,
     context_service_pb2,
@@ -62,6 +65,7 @@ ORGS = (
     organization_service_pb2,
     region_service_pb2,
     role_service_pb2,
+    webhook_service_pb2,
 )
 SNAPSHOTS = (
     bulk_job_service_pb2,
@@ -106,6 +110,8 @@ class Services:
         self.contexts = ContextServiceStub(snapshots[0])
         self.snapshot_administration = SnapshotAdminServiceStub(snapshots[0])
         self.bulk_jobs = BulkJobServiceStub(snapshots[0])
+        self.webhooks = WebhookServiceStub(orgs)
+        self.snapshot_events = EventFeedServiceStub(snapshots[0])
         self._snapshots = cycle([SnapshotServiceStub(c) for c in snapshots])
         self.shares = ShareServiceStub(snapshots[0])
         self.versions = VersionServiceStub(snapshots[0])

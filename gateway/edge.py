@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway.access import failed
 from gateway.errors import Problem, path_of
+from gateway.live.door import PATH, Door
 from gateway.metrics import Numbers
 from gateway.paths import keep_slashes
 from gateway.visit import CLIENT_GONE, SCOPE_KEY, Visit
@@ -23,7 +24,6 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 SLOW_SECONDS = 1.0
 # What is not offered is no failure of ours.
 _FAILURES = frozenset({500, 503, 504})
-_SOCKET_IO = "/api/socket.io"
 
 
 class Edge:
@@ -33,9 +33,13 @@ class Edge:
         self._app = app
         self._gateway = gateway
         self._numbers = Numbers()
+        self._live = Door(gateway)
         self._version = (b"x-daytona-api-version", gateway.version.encode())
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._live.connect(scope, receive, send)
+            return
         if scope["type"] != "http":
             raise ValueError(f"not served: {scope['type']}")
         keep_slashes(scope)
@@ -66,11 +70,8 @@ class Edge:
         if self._gateway.maintenance:
             message = "the installation is in maintenance"
             return failed(visit, scope, Problem(503, "MAINTENANCE", message, {"retry-after": "60"}))
-        if scope["path"].startswith(_SOCKET_IO):
-            # Clients that find no notifications here ask for states instead, by themselves and without noise.
-            visit.operation = "socket.io"
-            message = "notifications are not offered; ask for states"
-            return failed(visit, scope, Problem(404, "NOTIFICATIONS_NOT_OFFERED", message))
+        if scope["path"].startswith(PATH):
+            return self._live.plain(scope, visit)
         return None
 
     def _cancelled(self, visit: Visit) -> None:

@@ -1,6 +1,6 @@
 """What the gateway counts, in Prometheus form."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter(
     "ratoon_http_requests_total",
@@ -26,6 +26,10 @@ LEASES = Counter(
 REFUSALS_DROPPED = Counter(
     "ratoon_http_refusals_dropped_total",
     "Refused requests that could not be kept for the audit log.",
+)
+LISTENERS = Gauge(
+    "ratoon_live_connections",
+    "Connections over which live events are told.",
 )
 
 

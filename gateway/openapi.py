@@ -62,6 +62,7 @@ _CREATES = {
     "createRegistry",
     "createServiceAccountApiKey",
     "adminCreateOrganization",
+    "createWebhookEndpoint",
 }
 _PAGED = {
     "listOrganizations",
@@ -72,8 +73,14 @@ _PAGED = {
     "listServiceAccountApiKeys",
     "adminListUsers",
 }
-# Published with the header although nothing is chosen by it: a key says itself where it belongs.
-_HEADER_ANYWAY = {"getCurrentApiKey"}
+# Published with the header although nothing is chosen by it: a key says itself where it belongs, or the path does.
+_HEADER_ANYWAY = {
+    "getCurrentApiKey",
+    "WebhookController_getAppPortalAccess",
+    "WebhookController_getInitializationStatus",
+    "WebhookController_initializeWebhooks",
+    "WebhookController_refreshEndpoints",
+}
 _BEARER = {
     "type": "http",
     "scheme": "bearer",

@@ -11,16 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chassis.process import notify
+from gateway.live.packets import MOST_BYTES
 
 log = logging.getLogger(__name__)
 App = Callable[[Any, Any, Any], Awaitable[None]]
 _UNIX = "unix:"
+_UPGRADED = b"/api/socket.io/"
 _BACKLOG = 1024
 _DRAIN_SECONDS = 10
 # Longer than a proxy keeps an idle connection, so that it is never the gateway that closes one in use.
 _KEEP_ALIVE_SECONDS = 75
+
+
+class Protocol(HttpToolsProtocol):
+    """Upgrades where there are web sockets; elsewhere an upgrade is answered as the plain request it also is."""
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return self.url.startswith(_UPGRADED)
 
 
 class Server(uvicorn.Server):
@@ -41,9 +51,12 @@ def server_for(app: App) -> Server:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
-        http="httptools",
-        # Upgrades are answered as the plain requests they also are.
-        ws="none",
+        http=Protocol,
+        ws="websockets-sansio",
+        ws_max_size=MOST_BYTES,
+        # Whoever is told live events is pinged by their own protocol.
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -13,6 +13,7 @@ from gateway.limits.bounds import (
     SANDBOX_LIFECYCLE,
     Bound,
 )
+from gateway.live.rooms import Most
 
 Words = Annotated[tuple[str, ...], NoDecode]
 # An empty variable is one that is not given.
@@ -47,6 +48,9 @@ class Settings(BaseSettings):
     null_dates: bool = False
     lists_at_once: int = Field(default=4, ge=1)
     lists_waiting: int = Field(default=128, ge=0)
+    # Connections for live events that a gateway holds at a time.
+    listeners_of_organization: int = Field(default=200, ge=0)
+    listeners_of_credential: int = Field(default=50, ge=0)
 
     version: str = Field(default="0.1.0", validation_alias=_also("GATEWAY_VERSION", "VERSION"))
     environment: str = Field(
@@ -86,6 +90,9 @@ class Settings(BaseSettings):
     @classmethod
     def _bare(cls, value: str) -> str:
         return value.rstrip("/")
+
+    def listeners(self) -> Most:
+        return Most(self.listeners_of_organization, self.listeners_of_credential)
 
     def limits(self) -> dict[str, Bound]:
         """Return the limits that count, by kind."""

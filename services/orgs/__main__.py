@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from chassis.db import Database, connect
 from chassis.grpc import revocations
 from chassis.grpc.caller import Identity, Trust, Verifier
 from chassis.grpc.client import channel
-from chassis.grpc.feed import Consumer, EventFeedServicer, OwnConsumer
+from chassis.grpc.feed import Consumer, EventFeedServicer, HandleAll, OwnConsumer
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL, Feed
@@ -31,6 +31,7 @@ from ratoon.orgs.v1 import (
     organization_service_pb2,
     region_service_pb2,
     role_service_pb2,
+    webhook_service_pb2,
 )
 from ratoon.orgs.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from ratoon.orgs.v1.invitation_service_pb2_grpc import add_InvitationServiceServicer_to_server
@@ -38,8 +39,10 @@ from ratoon.orgs.v1.member_service_pb2_grpc import add_MemberServiceServicer_to_
 from ratoon.orgs.v1.organization_service_pb2_grpc import add_OrganizationServiceServicer_to_server
 from ratoon.orgs.v1.region_service_pb2_grpc import add_RegionServiceServicer_to_server
 from ratoon.orgs.v1.role_service_pb2_grpc import add_RoleServiceServicer_to_server
+from ratoon.orgs.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 from services.orgs.commands import audit, mails, regions, sealed
 from services.orgs.commands.suspensions import SUSPENSIONS
+from services.orgs.commands.webhooks import messages
 from services.orgs.events import from_auth, from_snapshots
 from services.orgs.mail.mailer import Mailer
 from services.orgs.mail.post import Post
@@ -51,7 +54,11 @@ from services.orgs.servicer.organizations import OrganizationServicer
 from services.orgs.servicer.regions import RegionServicer
 from services.orgs.servicer.roles import RoleServicer
 from services.orgs.servicer.suspensions import end_suspensions
+from services.orgs.servicer.webhook_feed import into_webhooks
+from services.orgs.servicer.webhooks import WebhookServicer
 from services.orgs.settings import DatabaseSettings, KeySettings, Settings
+from services.orgs.webhooks.deliverer import Deliverer
+from services.orgs.webhooks.sender import Sender
 
 _S = TypeVar("_S", bound=DatabaseSettings)
 
@@ -106,7 +113,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         metrics.expose(settings.metrics_listen)
         async with asyncio.TaskGroup() as group:
             follow = revocations.follow(auth, identity, verifier.revoke, stand=_nothing_to_drop)
-            hear = wakeups.run((CHANNEL, mails.CHANNEL, SUSPENSIONS))
+            hear = wakeups.run((CHANNEL, mails.CHANNEL, messages.CHANNEL, SUSPENSIONS))
             work = _work(database, settings, (feed, wakeups), (auth, snapshots), identity)
             background = [group.create_task(one) for one in (hear, follow, *work)]
             server = build(database, verifier, wakeups, settings, identity)
@@ -135,7 +142,9 @@ def _work(
     return [
         Consumer("auth", auth, identity, sessions).run(from_auth),
         Consumer("snapshots", snapshots, identity, sessions).run(from_snapshots),
-        *_audited(database, own, channels, identity),
+        *_watched("audit", into_audit_log, database, own, channels, identity),
+        *_watched("webhooks", into_webhooks, database, own, channels, identity),
+        deliverer(database, wakeups, settings).run(),
         end_suspensions(sessions, wakeups),
         purge.every_hour(feed, database, *_forgetting(database, settings)),
         *(mailer.run() for mailer in mailers(database, wakeups, settings)),
@@ -165,6 +174,8 @@ def build(
     )
     server.add(invitation_service_pb2, add_InvitationServiceServicer_to_server, invitations)
     server.add(audit_service_pb2, add_AuditServiceServicer_to_server, AuditServicer(database))
+    webhooks = WebhookServicer(database, settings.ring(), settings.reach())
+    server.add(webhook_service_pb2, add_WebhookServiceServicer_to_server, webhooks)
     feed = EventFeedServicer(Feed(database.pool), wakeups)
     server.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, feed)
     return server
@@ -178,27 +189,33 @@ def mailers(database: Database, wakeups: Wakeups, settings: Settings) -> list[Ma
     return [Mailer(database.sessions, wakeups, Post(relay), settings.delivery())]
 
 
-def _audited(
+def deliverer(database: Database, wakeups: Wakeups, settings: Settings) -> Deliverer:
+    """Return who delivers webhooks."""
+    return Deliverer(database.sessions, wakeups, Sender(settings.reach()), settings.ring())
+
+
+def _watched(
+    purpose: str,
+    into: Callable[[str], HandleAll],
     database: Database,
     own: tuple[Feed, Wakeups],
     channels: tuple[grpc.aio.Channel, grpc.aio.Channel],
     identity: Identity,
 ) -> list[Coroutine[Any, Any, None]]:
-    """Return what writes the audit log, from the feeds of auth and snapshots and from the own one."""
+    """Return what takes the feeds of auth and snapshots and the own one into effect for a purpose."""
     sessions, (auth, snapshots) = database.sessions, channels
     return [
-        Consumer("auth audit", auth, identity, sessions).run_all(into_audit_log("auth")),
-        Consumer("snapshots audit", snapshots, identity, sessions).run_all(
-            into_audit_log("snapshots")
-        ),
-        OwnConsumer("orgs audit", *own, sessions).run_all(into_audit_log("orgs")),
+        Consumer(f"auth {purpose}", auth, identity, sessions).run_all(into("auth")),
+        Consumer(f"snapshots {purpose}", snapshots, identity, sessions).run_all(into("snapshots")),
+        OwnConsumer(f"orgs {purpose}", *own, sessions).run_all(into("orgs")),
     ]
 
 
 def _forgetting(database: Database, settings: Settings) -> list[partial[Coroutine[Any, Any, None]]]:
     """Return what is forgotten every hour besides: without a number of days the audit log is kept for ever."""
-    days = settings.audit_log_retention_days
-    return [] if days is None else [partial(audit.forget, database.sessions, days)]
+    days, sessions = settings.audit_log_retention_days, database.sessions
+    told = partial(messages.forget, sessions, settings.webhooks_retention_days)
+    return [told] if days is None else [told, partial(audit.forget, sessions, days)]
 
 
 async def provide_default_region(database: Database, settings: Settings) -> None:

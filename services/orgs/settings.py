@@ -1,15 +1,24 @@
 """What an operator may set."""
 
 from email.headerregistry import HeaderRegistry
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
 from chassis.errors import Refusal
 from services.orgs.domain import Defaults, Limits, RegionTotals, display_name
 from services.orgs.domain.invitations import Delivery
+from services.orgs.domain.webhooks import Reach
 from services.orgs.mail.post import Relay
 
 
@@ -20,6 +29,16 @@ def _shown(name: str) -> str:
         raise ValueError(refusal.message) from refusal
 
 
+def _networks(value: Any) -> Any:
+    """Read CIDRs; what is none is refused by ValueError."""
+    if not isinstance(value, str):
+        return value
+    return tuple(
+        ip_network(word.strip(), strict=False) for word in value.split(",") if word.strip()
+    )
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 # As wide as the contract carries them.
 Quota = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -71,6 +90,12 @@ class Settings(KeySettings):
         None, alias="AUDIT_LOG_RETENTION_DAYS"
     )
 
+    # Networks besides the public ones that webhooks may be sent to: CIDRs, separated by commas.
+    webhooks_allowed_networks: Networks = ()
+    webhooks_allow_http: bool = False
+    # No less than a feed keeps and a day: the ids of messages keep an event from being told twice.
+    webhooks_retention_days: Annotated[int, Field(ge=8, le=36_500)] = 14
+
     dashboard_url: str = Field(
         "http://localhost:3986", alias="DASHBOARD_URL", pattern=r"^https?://[!-~]+$"
     )
@@ -109,6 +134,10 @@ class Settings(KeySettings):
             secure=self.smtp_secure,
             sender=self.smtp_email_from,
         )
+
+    def reach(self) -> Reach:
+        """Return what webhooks may be sent to."""
+        return Reach(self.webhooks_allowed_networks, self.webhooks_allow_http)
 
     def defaults(self) -> Defaults:
         """Return what new organizations are given."""

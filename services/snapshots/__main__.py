@@ -159,7 +159,7 @@ class Snapshots:
         server.add(
             event_feed_service_pb2,
             add_EventFeedServiceServicer_to_server,
-            EventFeedServicer(self._feed, self._wakeups),
+            EventFeedServicer(self._feed, self._wakeups, events.LIVE),
         )
         return server
 

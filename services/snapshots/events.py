@@ -7,6 +7,9 @@ from services.snapshots.commands import grants, reviews
 from services.snapshots.commands.retirement import close_organization
 from services.snapshots.queries.one import uuid_from
 
+# What listeners are told by the gateways.
+LIVE = ("snapshot_created", "snapshot_state_changed", "snapshot_removed")
+
 
 async def from_auth(session: AsyncSession, event: event_pb2.Event) -> None:
     """What somebody was given to push with ends with whatever it was given for."""

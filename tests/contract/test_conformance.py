@@ -37,6 +37,7 @@ PARTS = {
     "organizations": "^/organizations(/{organizationId})?$|^/regions",
     "audit": "/audit",
     "registries": "/docker-registry|^/registry/token",
+    "webhooks": "/webhooks/",
 }
 
 
@@ -56,10 +57,7 @@ def test_every_operation_is_in_one_part() -> None:
     ("part", "credential"),
     [
         *((part, ACCOUNT) for part in PARTS),
-        ("settings", ADMIN),
-        ("registries", ADMIN),
-        ("people", ADMIN),
-        ("snapshots", ADMIN),
+        *((p, ADMIN) for p in ("settings", "people", "registries", "snapshots", "webhooks")),
     ],
 )
 async def test_no_answer_is_unforeseen(

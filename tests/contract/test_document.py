@@ -72,6 +72,18 @@ ADDED = {
     "updateApiKeyForUser",
     *("listSnapshotShares", "getSnapshotShare", "putSnapshotShare", "deleteSnapshotShare"),
     *("setSnapshotImage", "listSnapshotVersions", "rollBackSnapshot"),
+    "createWebhookEndpoint",
+    "listWebhookEndpoints",
+    "getWebhookEndpoint",
+    "updateWebhookEndpoint",
+    "deleteWebhookEndpoint",
+    "getWebhookEndpointSecret",
+    "rotateWebhookEndpointSecret",
+    "testWebhookEndpoint",
+    "recoverWebhookEndpoint",
+    "listWebhookMessages",
+    "listWebhookMessageAttempts",
+    "replayWebhookMessage",
 }
 # How lists are walked, changes made on condition, creates repeated: offered besides.
 HEADERS = {

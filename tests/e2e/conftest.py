@@ -40,9 +40,13 @@ def locked_registry() -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def whole(registry: Registry, locked_registry: Registry) -> Iterator[System]:
-    """A system that may speak plain HTTP with the registries and with a port where nobody listens."""
-    plain = f"{registry.host},{locked_registry.host},127.0.0.1:9"
-    with running(SNAPSHOTS_INSECURE_REGISTRIES=plain, **TRUSTING) as system:
+    """A system that may speak plain HTTP with the registries and with a port where nobody listens, and tell this machine."""
+    told = {
+        "SNAPSHOTS_INSECURE_REGISTRIES": f"{registry.host},{locked_registry.host},127.0.0.1:9",
+        "ORGS_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "ORGS_WEBHOOKS_ALLOW_HTTP": "true",
+    }
+    with running(**told, **TRUSTING) as system:
         yield system
 
 

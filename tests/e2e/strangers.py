@@ -19,6 +19,7 @@ _ROWS = {
         " WHERE i.organization_id = $1",
         "SELECT t::text FROM regions t WHERE organization_id = $1",
         "SELECT t::text FROM region_quotas t WHERE organization_id = $1",
+        "SELECT t::text FROM webhook_endpoints t WHERE organization_id = $1",
     ),
     # When a key was last used is noted some seconds late: nothing that a stranger did.
     "auth": (
@@ -74,6 +75,10 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
     registry = issuing.post("/docker-registry", owner.token, {**place, **login}, organization)
     named = {"name": f"{word}-key", "permissions": []}
     issuing.post("/api-keys", owner.token, named, organization)
+    # Disabled: nobody is there, and how it fails is nothing that a stranger did.
+    target = {"url": f"https://proxy.{word}.example/hook", "enabled": False}
+    hooks = f"/webhooks/organizations/{organization}/endpoints"
+    hook = issuing.post(hooks, owner.token, target, organization)
     things = {
         "organizationId": organization,
         "roleId": held,
@@ -86,6 +91,8 @@ def tenant(issuing: Issuing, word: str) -> Tenant:
         "snapshotName": f"{word}-snapshot",
         "name": f"{word}-key",
         "jobId": _job(issuing, owner, organization),
+        "endpointId": str(hook["id"]),
+        "messageId": _message(issuing, organization, word),
     }
     key = issuing.key(owner, organization, ALL - READ_SCOPES)
     return Tenant(word, owner, organization, key, things)
@@ -109,6 +116,18 @@ def _job(issuing: Issuing, owner: Person, organization: str) -> str:
     return str(issuing.post("/snapshots/bulk", owner.token, body, organization)["id"])
 
 
+def _message(issuing: Issuing, organization: str, word: str) -> str:
+    id_ = f"msg_{uuid4().hex}"
+    issuing.system.sql(
+        "orgs",
+        "INSERT INTO webhook_messages (id, organization_id, type, payload) VALUES ($1, $2, 'ping', $3)",
+        id_,
+        UUID(organization),
+        f'{{"id": "{word}"}}',
+    )
+    return id_
+
+
 def rows_of(issuing: Issuing, organization: str) -> list[str]:
     """Return all rows of an organization, to be compared."""
     sql = issuing.system.sql
@@ -129,5 +148,6 @@ def unknown(thing: str) -> str:
         "regionId": f"nowhere_{uuid4().hex[:4]}",
         "snapshotName": f"nothing-{uuid4().hex[:8]}",
         "name": f"no-key-{uuid4().hex[:8]}",
+        "messageId": f"msg_{uuid4().hex}",
     }
     return made.get(thing, str(uuid4()))

@@ -50,6 +50,8 @@ def test_the_asynchronous_sdk_fans_out(
     assert seen["states"] == ["active"] * 5
     assert len(seen["refs"]) == 1
     assert seen["listed"] == [f"async-{n}" for n in range(5)]
+    # The socket that it opens by itself.
+    assert seen["connected"]
 
 
 def test_the_api_client(system: System, registry: Registry, small_image: Image) -> None:

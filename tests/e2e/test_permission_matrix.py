@@ -25,6 +25,7 @@ DOOR = {
     *("ACCOUNT_KEY_REQUIRED", "ORGANIZATION_REQUIRED", "ORGANIZATION_FORBIDDEN"),
     *("OWNER_REQUIRED", "PERMISSION_MISSING"),
 }
+NOT_OFFERED = ("NOT_IMPLEMENTED", "UNIMPLEMENTED", "WEBHOOK_PORTAL_NOT_OFFERED")
 SHAPE = {"path", "timestamp", "statusCode", "error", "message", "code", "source"}
 NOTHING = "00000000-0000-4000-8000-00000000dead"
 
@@ -150,7 +151,7 @@ async def _answer(client: httpx.AsyncClient, operation: Operation, actor: Actor)
     body = answer.json()
     if not set(body) >= SHAPE or body["statusCode"] != answer.status_code:
         return f"{answer.status_code} without the shape of an error: {body}"
-    if answer.status_code >= 500 and body["code"] not in ("NOT_IMPLEMENTED", "UNIMPLEMENTED"):
+    if answer.status_code >= 500 and body["code"] not in NOT_OFFERED:
         return f"{answer.status_code} {body['code']}"
     return f"{answer.status_code} {body['code']}" if body["code"] in DOOR else LET_IN
 

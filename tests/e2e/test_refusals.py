@@ -347,11 +347,6 @@ def test_health_is_for_the_probe(actors: Actors) -> None:
 
 
 def test_the_socket_the_clients_open_is_answered_cleanly(actors: Actors) -> None:
-    answer = actors.system.client.get("/socket.io/?EIO=4&transport=polling")
-    assert answer.status_code == 404
-    upgrade = {
-        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }  # fmt: skip
-    answer = actors.system.client.get("/socket.io/?EIO=4&transport=websocket", headers=upgrade)
-    assert answer.status_code == 404
+    for query in ("EIO=4&transport=polling", "EIO=4&transport=websocket", ""):
+        answer = actors.system.client.get(f"/socket.io/?{query}")
+        refused(answer, 400, "WEBSOCKET_REQUIRED")

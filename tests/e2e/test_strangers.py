@@ -58,6 +58,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "updateRegion": {"proxyUrl": "https://stolen.example"},
     "adminSetSnapshotGeneralStatus": {"general": True},
     "bulkSnapshots": {"action": "remove", "ids": [str(uuid4())]},
+    "createWebhookEndpoint": {"url": "https://stolen.example"},
+    "updateWebhookEndpoint": {"url": "https://stolen.example"},
+    "recoverWebhookEndpoint": {"since": "2026-01-01T00:00:00Z"},
+    "adminSendWebhook": {"eventType": "snapshot.created", "payload": {}},
 }
 # Where a body names something, and what of it: the first is a list or a text in which the name is put.
 NAMED: list[tuple[str, str, str]] = [
@@ -68,6 +72,7 @@ NAMED: list[tuple[str, str, str]] = [
     ("updateOrganizationInvitation", "assignedRoleIds", "roleId"),
     ("updateAccessForOrganizationMember", "assignedRoleIds", "roleId"),
     ("createServiceAccount", "assignedRoleIds", "roleId"),
+    ("replayWebhookMessage", "endpointId", "endpointId"),
 ]
 QUERIES: list[tuple[str, str, str]] = [
     ("getAllSnapshots", "name", "snapshotName"),
@@ -205,7 +210,7 @@ def _shows_untold(stage: Stage, said: object) -> list[str]:
 
 def _is_log(operation: Operation) -> bool:
     """Tell whether it shows a log: that grows meanwhile, and repeats what its owner named."""
-    return "/audit/" in operation.path
+    return "/audit/" in operation.path or operation.name == "listWebhookMessages"
 
 
 # Whoever has something may share it with whom they like; that this tells nothing has a test of its own.

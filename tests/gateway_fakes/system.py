@@ -25,6 +25,7 @@ from ratoon.auth.v1 import (
     user_service_pb2,
     user_service_pb2_grpc,
 )
+from ratoon.events.v1 import event_feed_service_pb2, event_feed_service_pb2_grpc
 from ratoon.orgs.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
@@ -38,6 +39,8 @@ from ratoon.orgs.v1 import (
     region_service_pb2_grpc,
     role_service_pb2,
     role_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from ratoon.snapshots.v1 import (
     bulk_job_service_pb2,
@@ -59,6 +62,7 @@ from tests.gateway_fakes.audit import FakeAudit
 from tests.gateway_fakes.auth import FakeAuth
 from tests.gateway_fakes.bulk import FakeBulkJobs
 from tests.gateway_fakes.contexts import FakeContexts
+from tests.gateway_fakes.feed import FakeFeed
 from tests.gateway_fakes.keys import FakeApiKeys, FakeUsers
 from tests.gateway_fakes.limits import FakeRateLimits
 from tests.gateway_fakes.orgs import FakeOrganizations
@@ -69,6 +73,7 @@ from tests.gateway_fakes.shares import FakeShares
 from tests.gateway_fakes.snapshot_administration import FakeSnapshotAdministration
 from tests.gateway_fakes.snapshots import FakeSnapshots
 from tests.gateway_fakes.versions import FakeVersions
+from tests.gateway_fakes.webhooks import FakeWebhooks
 from tests.identities import Keyring
 
 
@@ -93,6 +98,8 @@ class Fakes:
         self.shares = FakeShares()
         self.versions = FakeVersions()
         self.audit = FakeAudit()
+        self.webhooks = FakeWebhooks()
+        self.feed = FakeFeed()
         self.verifiers = {name: Verifier(keyring.trust()) for name in ("auth", "orgs", "snapshots")}
         self.running: dict[str, grpc.aio.Server] = {}
 
@@ -192,6 +199,11 @@ class Fakes:
                     region_service_pb2_grpc.add_RegionServiceServicer_to_server,
                     self.regions,
                 ),
+                (
+                    webhook_service_pb2,
+                    webhook_service_pb2_grpc.add_WebhookServiceServicer_to_server,
+                    self.webhooks,
+                ),
             ],
             "snapshots": [
                 (
@@ -228,6 +240,11 @@ class Fakes:
                     version_service_pb2,
                     version_service_pb2_grpc.add_VersionServiceServicer_to_server,
                     self.versions,
+                ),
+                (
+                    event_feed_service_pb2,
+                    event_feed_service_pb2_grpc.add_EventFeedServiceServicer_to_server,
+                    self.feed,
                 ),
             ],
         }

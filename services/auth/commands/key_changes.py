@@ -77,7 +77,7 @@ async def _changed(session: AsyncSession, row: ApiKeyRow, said: dict[str, object
     row.revision += 1
     await session.flush()
     metadata = msgspec.json.encode({"userId": row.user_id, **said}).decode()
-    audited = Audited("update", "api_key", row.name, metadata)
+    audited = Audited("update", "api_key", row.name, metadata, internal_id=str(row.id))
     await announce(session, audited, organization_id=row.organization_id)
     await revoke(session, api_key_id=str(row.id), of_organization=row.organization_id)
     return _key(row)

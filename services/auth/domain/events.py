@@ -28,6 +28,8 @@ class Audited:
     target_type: str = ""
     target_id: str = ""
     metadata: str = ""
+    # Where the target is told by name.
+    internal_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

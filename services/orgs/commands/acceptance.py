@@ -62,7 +62,8 @@ async def accept(
     if place is None:
         raise InvitationNotFound
     said = audited("accept", "organization_invitation", invitation_id, email=email)
-    events = [encode(e) for e in (MembershipChanged(str(place), user_id), said)]
+    joined = MembershipChanged(str(place), user_id, began=True)
+    events = [encode(e) for e in (joined, said)]
     types, payloads, origins = zip(*events, strict=True)
     rows = await connection.fetch(_ACCEPT, invitation_id, user_id, types, payloads, origins[0])
     _check(rows)

@@ -109,7 +109,7 @@ async def create_account(
     await session.flush()
     await _assign(session, organization.id, user_id, assigned)
     said = audited("create", "organization_user", user_id, name=name, assignedRoleIds=assigned)
-    await _tell_changed(session, organization.id, user_id, said)
+    await _tell_changed(session, organization.id, user_id, said, began=True)
     return user_id
 
 
@@ -145,9 +145,14 @@ def _check_fit(organization: Organization, member: Member, role: MemberRole) -> 
 
 
 async def _tell_changed(
-    session: AsyncSession, organization_id: UUID, user_id: str, said: Audited
+    session: AsyncSession,
+    organization_id: UUID,
+    user_id: str,
+    said: Audited,
+    *,
+    began: bool = False,
 ) -> None:
-    changed = MembershipChanged(str(organization_id), user_id)
+    changed = MembershipChanged(str(organization_id), user_id, began)
     await announce(session, changed, said, organization_id=organization_id)
 
 

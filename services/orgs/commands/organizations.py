@@ -158,7 +158,7 @@ async def _found(session: AsyncSession, organization: Organization, defaults: De
     await announce(
         session,
         OrganizationCreated(str(id_), organization.name, organization.personal),
-        MembershipChanged(str(id_), owner),
+        MembershipChanged(str(id_), owner, began=True),
         organization_id=id_,
     )
     return id_

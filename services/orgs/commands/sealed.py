@@ -18,8 +18,18 @@ _LOCK = "pg_advisory_xact_lock{}(hashtextextended('encryption keys', 0))"
 _HOLD_KEYS = text(f"SELECT {_LOCK.format('_shared')}")
 _LOCK_KEYS = text(f"SELECT {_LOCK.format('')}")
 _USED = text(
-    "SELECT DISTINCT encode(substr(otel_headers, 1, 8), 'hex') FROM organizations"
-    " WHERE otel_headers IS NOT NULL"
+    "SELECT encode(substr(otel_headers, 1, 8), 'hex') FROM organizations WHERE otel_headers IS NOT NULL"
+    " UNION SELECT encode(substr(secret, 1, 8), 'hex') FROM webhook_endpoints"
+    " UNION SELECT encode(substr(previous_secret, 1, 8), 'hex') FROM webhook_endpoints"
+    " WHERE previous_secret IS NOT NULL"
+)
+_STALE_SECRETS = text(
+    "SELECT id, secret, previous_secret FROM webhook_endpoints"
+    " WHERE substr(secret, 1, 8) <> :active OR substr(previous_secret, 1, 8) <> :active"
+    f" ORDER BY id LIMIT {_BATCH} FOR UPDATE"
+)
+_RESEAL_SECRETS = text(
+    "UPDATE webhook_endpoints SET secret = :secret, previous_secret = :previous_secret WHERE id = :id"
 )
 
 
@@ -44,6 +54,18 @@ def opened(ring: KeyRing, organization_id: UUID, kept: bytes | None) -> dict[str
     return read
 
 
+async def seal_webhook_secret(
+    session: AsyncSession, ring: KeyRing, endpoint_id: UUID, secret: str
+) -> bytes:
+    """Return the secret of an endpoint as it is kept until the transaction ends and from then on."""
+    await session.execute(_HOLD_KEYS)
+    return ring.seal(secret.encode(), _webhook_place(endpoint_id))
+
+
+def webhook_secret(ring: KeyRing, endpoint_id: UUID, kept: bytes) -> str:
+    return ring.open(kept, _webhook_place(endpoint_id)).decode()
+
+
 async def lock_keys(session: AsyncSession) -> None:
     """Wait for those who seal and keep others from it until the transaction ends."""
     await session.execute(_LOCK_KEYS)
@@ -60,6 +82,16 @@ async def reseal(session: AsyncSession, ring: KeyRing) -> int:
         # Nothing has changed for anybody: neither the moment nor the revision does.
         values = {"otel_headers": sealed, "updated_at": Organization.updated_at}
         await session.execute(update(Organization).where(Organization.id == id_).values(values))
+    return len(found) + await _reseal_webhook_secrets(session, ring, active)
+
+
+async def _reseal_webhook_secrets(session: AsyncSession, ring: KeyRing, active: bytes) -> int:
+    found = (await session.execute(_STALE_SECRETS, {"active": active})).all()
+    for id_, *kept in found:
+        place = _webhook_place(id_)
+        new = [None if k is None else ring.seal(ring.open(k, place), place) for k in kept]
+        bound = {"id": id_, "secret": new[0], "previous_secret": new[1]}
+        await session.execute(_RESEAL_SECRETS, bound)
     return len(found)
 
 
@@ -70,3 +102,7 @@ async def used_keys(session: AsyncSession) -> set[str]:
 
 def _place(organization_id: UUID) -> str:
     return f"{organization_id} otel headers"
+
+
+def _webhook_place(endpoint_id: UUID) -> str:
+    return f"{endpoint_id} webhook secret"

@@ -153,6 +153,7 @@ class OrganizationDeleted:
 class MembershipChanged:
     organization_id: str
     user_id: str
+    began: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,12 @@ from services.orgs.tables.invitations import Invitation, InvitationRole, Mail
 from services.orgs.tables.members import Member, MemberRoleAssignment, Person, Role
 from services.orgs.tables.organizations import Organization
 from services.orgs.tables.regions import Region, RegionQuota, RegionUsage
+from services.orgs.tables.webhooks import (
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 
 __all__ = [
     "AuditCount",
@@ -23,6 +29,10 @@ __all__ = [
     "RegionQuota",
     "RegionUsage",
     "Role",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookMessage",
 ]
 
 describe(Base.metadata)

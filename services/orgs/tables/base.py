@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from chassis.db import metadata, text_enum
 from services.orgs.domain import MemberRole, RegionType
 from services.orgs.domain.invitations import InvitationStatus
+from services.orgs.domain.webhooks import DeliveryStatus
 
 
 class Base(DeclarativeBase):
@@ -27,6 +28,7 @@ class Base(DeclarativeBase):
         MemberRole: text_enum(MemberRole),
         RegionType: text_enum(RegionType),
         InvitationStatus: text_enum(InvitationStatus),
+        DeliveryStatus: text_enum(DeliveryStatus),
         bytes: LargeBinary,
         dict[str, Any]: JSONB,
     }

@@ -16,6 +16,7 @@ from services.snapshots.domain import (
     QuotaExceeded,
     Recipe,
     SnapshotCreated,
+    SnapshotSeen,
     State,
 )
 
@@ -103,20 +104,21 @@ _BUILT = f"""{_HELD_BUILD}{_INSERT}, state, pull_id, build_id, artifact_id, ref,
     FROM (SELECT) AS one LEFT JOIN held ON true LEFT JOIN work ON held.id IS NULL
     WHERE held.id IS NOT NULL OR work.id IS NOT NULL
     {_RETURNING}, build_id)"""
+# Whether it is active at once, and what is known of it then, shows only here.
+_AS_MADE = (
+    "jsonb_set($13::jsonb, '{state}', to_jsonb(state)) || jsonb_build_object('seen', ($13::jsonb -> 'seen')"
+    " || jsonb_build_object('ref', ref, 'size_bytes', size_bytes, 'entrypoint', entrypoint,"
+    " 'last_use_micros', (date_part('epoch', last_used_at) * 1000000)::bigint))"
+)
 CREATE_BY_TAG = _FREE + _PULL.format(unless="") + _BY_TAG + _TOLD.format(payload="$13::jsonb")
 CREATE_BY_DIGEST = (
     _FREE
     + _HELD
     + _PULL.format(unless=" AND NOT EXISTS (SELECT FROM held)")
     + _BY_DIGEST
-    + _TOLD.format(payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state))")
+    + _TOLD.format(payload=_AS_MADE)
 )
-CREATE_BUILD = (
-    _FREE
-    + _BUILT
-    + _TOLD.format(payload="jsonb_set($13::jsonb, '{state}', to_jsonb(state))")
-    + ", made.build_id"
-)
+CREATE_BUILD = _FREE + _BUILT + _TOLD.format(payload=_AS_MADE) + ", made.build_id"
 _WHY = """
 SELECT u.closed, u.limits_revision > $4, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
 FROM usage AS u WHERE u.organization_id = $1"""
@@ -180,9 +182,18 @@ async def _refuse(
 def _bind(organization_id: UUID, draft: Draft, quota: int, revision: int) -> tuple[str, list[Any]]:
     id_, r = uuid4(), draft.resources
     regions = [draft.region_id]
-    event = SnapshotCreated(str(id_), draft.name, State.PENDING, regions)
-    _, payload, origin = encode(event)
     resources = (r.cpu, r.gpu, r.memory, r.disk)
+    seen = SnapshotSeen(
+        image_ref=draft.image_ref,
+        cpu=r.cpu,
+        gpu=r.gpu,
+        memory=r.memory,
+        disk=r.disk,
+        region_ids=regions,
+        entrypoint=draft.entrypoint,
+    )
+    event = SnapshotCreated(str(id_), draft.name, State.PENDING, regions, seen)
+    _, payload, origin = encode(event)
     values = [id_, organization_id, draft.name, quota, draft.image_ref, uuid4(), *resources]
     entrypoint = draft.entrypoint if draft.build is None else DEFAULT_ENTRYPOINT
     values += [regions, entrypoint, payload, origin, revision]

@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import CHANNEL, encode
+from services.snapshots.commands.seen import SEEN, seen
 from services.snapshots.commands.share_ends import end_shares_of
 from services.snapshots.domain import (
     CONSUMING,
@@ -24,11 +25,11 @@ from services.snapshots.domain import (
 
 WORK = "work"
 
-_CHANGE = """
-UPDATE snapshots AS s SET state = :to, generation = s.generation + 1, updated_at = clock_timestamp(){values}
+_CHANGE = f"""
+UPDATE snapshots AS s SET state = :to, generation = s.generation + 1, updated_at = clock_timestamp(){{values}}
 FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:generations AS int[])) AS was (id, state, generation)
 WHERE s.id = was.id AND s.state = was.state AND s.generation = was.generation
-RETURNING s.id, s.name, was.state AS old
+RETURNING s.id, s.name, was.state AS old, {SEEN}
 """
 # Giving back never raises what was granted last, so a quota that was lowered since does not stand in the way.
 _GIVE_BACK = text("UPDATE usage SET used = used - :places WHERE organization_id = :organization_id")
@@ -85,7 +86,7 @@ async def move(
         raise Busy("the snapshot is being changed by somebody else: try again")
     freed = sum(s.state in CONSUMING for s in snapshots)
     await _account(session, organization_id, freed, len(moved) if to in CONSUMING else 0, limits)
-    events = [SnapshotStateChanged(str(r.id), r.name, r.old, to) for r in moved]
+    events = [SnapshotStateChanged(str(r.id), r.name, r.old, to, seen(r)) for r in moved]
     await announce_all(session, organization_id, events)
     if to == State.REMOVING:
         await end_shares_of(session, [r.id for r in moved])

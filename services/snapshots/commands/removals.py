@@ -9,14 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.snapshots.commands import builds
 from services.snapshots.commands.blobs import release_artifacts
 from services.snapshots.commands.moves import announce_all
+from services.snapshots.commands.seen import SEEN, seen
 from services.snapshots.domain import SnapshotRemoved
 
 # One organization at a time: a transaction holds the usage row of no more than one.
-_CLAIM = text("""
+_CLAIM = text(f"""
 WITH first AS (
     SELECT organization_id FROM snapshots WHERE state = 'removing'
     ORDER BY updated_at FOR UPDATE SKIP LOCKED LIMIT 1)
-SELECT s.id, s.organization_id, s.name, s.general, s.artifact_id, s.region_ids, s.build_id
+SELECT s.id, s.organization_id, s.name, s.artifact_id, s.build_id, {SEEN}
 FROM snapshots AS s JOIN first USING (organization_id)
 WHERE s.state = 'removing' ORDER BY s.updated_at LIMIT :limit FOR UPDATE OF s SKIP LOCKED
 """)
@@ -51,7 +52,7 @@ async def erase(session: AsyncSession, *, limit: int = 100) -> int:
     await builds.forget(session, _known(row.build_id for row in (*rows, *versions)))
     organization_id, own = rows[0].organization_id, sum(not row.general for row in rows)
     await session.execute(_FEWER, {"n": own, "organization_id": organization_id})
-    removed = [SnapshotRemoved(str(row.id), row.name, row.region_ids) for row in rows]
+    removed = [SnapshotRemoved(str(row.id), row.name, row.region_ids, seen(row)) for row in rows]
     await announce_all(session, organization_id, removed)
     return len(rows)
 

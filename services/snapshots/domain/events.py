@@ -3,6 +3,29 @@
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSeen:
+    """See ratoon.events.v1.SnapshotSeen."""
+
+    image_ref: str
+    cpu: int
+    gpu: int
+    memory: int
+    disk: int
+    region_ids: list[str]
+    entrypoint: list[str] | None = None
+    general: bool = False
+    size_bytes: int | None = None
+    ref: str = ""
+    source_sandbox_id: str | None = None
+    failure_code: str | None = None
+    failure_reason: str | None = None
+    failure_remedy: str | None = None
+    create_micros: int = 0
+    update_micros: int = 0
+    last_use_micros: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotCreated:
     """See ratoon.events.v1.SnapshotCreated."""
@@ -11,6 +34,7 @@ class SnapshotCreated:
     name: str
     state: str
     region_ids: list[str]
+    seen: SnapshotSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +45,7 @@ class SnapshotStateChanged:
     name: str
     old_state: str
     new_state: str
+    seen: SnapshotSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +55,7 @@ class SnapshotRemoved:
     snapshot_id: str
     name: str
     region_ids: list[str]
+    seen: SnapshotSeen
 
 
 @dataclass(frozen=True, slots=True)

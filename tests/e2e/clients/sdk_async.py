@@ -17,6 +17,8 @@ async def main() -> None:
             *(daytona.snapshot.create(p, on_logs=logs.append, timeout=60) for p in params)
         )
         listed = await daytona.snapshot.list()
+        listening = daytona._event_dispatcher
+        connected = listening is not None and listening.is_connected and not listening.is_failed
         await asyncio.gather(*(daytona.snapshot.delete(s) for s in made))
     print(
         json.dumps(
@@ -25,6 +27,7 @@ async def main() -> None:
                 "refs": sorted({s.ref for s in made}),
                 "listed": sorted(s.name for s in listed.items if s.name in names),
                 "logs": logs,
+                "connected": connected,
             }
         )
     )

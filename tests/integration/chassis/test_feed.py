@@ -198,3 +198,18 @@ async def test_a_cursor_that_is_no_cursor_is_refused(
             pb.WatchRequest(after="' OR 1"), metadata=keyring.identity("auth").metadata()
         ).read()
     assert error_info(refused.value).reason == "CURSOR_INVALID"
+
+
+async def test_a_gateway_watches_what_its_users_are_told_and_nothing_else(
+    feed_channel: grpc.aio.Channel, keyring: Keyring
+) -> None:
+    """This feed tells users nothing."""
+    stub, gateway = EventFeedServiceStub(feed_channel), keyring.identity("gateway").metadata()
+    for request in (
+        pb.WatchRequest(),
+        pb.WatchRequest(ungated=True),
+        pb.WatchRequest(ungated=True, types=["user_changed"]),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Watch(request, metadata=gateway).read()
+        assert error_info(refused.value).reason == "SERVICE_REFUSED"

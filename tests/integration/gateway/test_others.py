@@ -187,7 +187,7 @@ async def test_in_maintenance_everything_is_503(fakes: Fakes) -> None:
         ("GET", "/volumes", 501, "NOT_IMPLEMENTED"),
         ("POST", "/runners", 501, "NOT_IMPLEMENTED"),
         ("POST", "/sandbox", 501, "NOT_IMPLEMENTED"),
-        ("GET", "/socket.io/?EIO=4&transport=websocket", 404, "NOTIFICATIONS_NOT_OFFERED"),
+        ("GET", "/socket.io/?EIO=4&transport=websocket", 400, "WEBSOCKET_REQUIRED"),
         ("PUT", "/snapshots", 405, "METHOD_NOT_ALLOWED"),
         ("POST", "/openapi.json", 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/nope", 404, "ROUTE_NOT_FOUND"),

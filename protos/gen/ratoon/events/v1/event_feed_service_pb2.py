@@ -26,7 +26,7 @@ from ratoon.access.v1 import access_pb2 as ratoon_dot_access_dot_v1_dot_access__
 from ratoon.events.v1 import event_pb2 as ratoon_dot_events_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)ratoon/events/v1/event_feed_service.proto\x12\x10ratoon.events.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/events/v1/event.proto\"=\n\x0cWatchRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\x12\x0f\n\x07ungated\x18\x02 \x01(\x08\x12\r\n\x05types\x18\x03 \x03(\t\"8\n\rWatchResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.ratoon.events.v1.Event2\x81\x01\n\x10\x45ventFeedService\x12m\n\x05Watch\x12\x1e.ratoon.events.v1.WatchRequest\x1a\x1f.ratoon.events.v1.WatchResponse\"!\x90\x02\x01\xaa\xbb\x18\x1a\x12\x01\x03\x42\x04\x61uthB\x04orgsB\tsnapshots0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)ratoon/events/v1/event_feed_service.proto\x12\x10ratoon.events.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/events/v1/event.proto\"=\n\x0cWatchRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\x12\x0f\n\x07ungated\x18\x02 \x01(\x08\x12\r\n\x05types\x18\x03 \x03(\t\"8\n\rWatchResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.ratoon.events.v1.Event2\x8a\x01\n\x10\x45ventFeedService\x12v\n\x05Watch\x12\x1e.ratoon.events.v1.WatchRequest\x1a\x1f.ratoon.events.v1.WatchResponse\"*\x90\x02\x01\xaa\xbb\x18#\x12\x01\x03\x42\x04\x61uthB\x04orgsB\tsnapshotsB\x07gateway0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.events.v1.event_feed
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENTFEEDSERVICE'].methods_by_name['Watch']._loaded_options = None
-  _globals['_EVENTFEEDSERVICE'].methods_by_name['Watch']._serialized_options = b'\220\002\001\252\273\030\032\022\001\003B\004authB\004orgsB\tsnapshots'
+  _globals['_EVENTFEEDSERVICE'].methods_by_name['Watch']._serialized_options = b'\220\002\001\252\273\030#\022\001\003B\004authB\004orgsB\tsnapshotsB\007gateway'
   _globals['_WATCHREQUEST']._serialized_start=124
   _globals['_WATCHREQUEST']._serialized_end=185
   _globals['_WATCHRESPONSE']._serialized_start=187
   _globals['_WATCHRESPONSE']._serialized_end=243
   _globals['_EVENTFEEDSERVICE']._serialized_start=246
-  _globals['_EVENTFEEDSERVICE']._serialized_end=375
+  _globals['_EVENTFEEDSERVICE']._serialized_end=384
 # @@protoc_insertion_point(module_scope)

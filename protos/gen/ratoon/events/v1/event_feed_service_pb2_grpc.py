@@ -50,6 +50,9 @@ class EventFeedServiceServicer:
         """Streams events after a cursor, from the oldest kept (seven days) when there is none, and goes on as they happen.
         Nothing is ever skipped: an event is shown only when no older transaction can still commit.
 
+        A gateway may only watch ungated, and only types that its users are told of live: anything else is refused with
+        SERVICE_REFUSED.
+
         Refused with CURSOR_INVALID (INVALID_ARGUMENT) or CURSOR_EXPIRED (OUT_OF_RANGE: older than what is kept).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

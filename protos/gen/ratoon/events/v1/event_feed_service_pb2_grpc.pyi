@@ -20,6 +20,9 @@ class EventFeedServiceStub:
     """Streams events after a cursor, from the oldest kept (seven days) when there is none, and goes on as they happen.
     Nothing is ever skipped: an event is shown only when no older transaction can still commit.
 
+    A gateway may only watch ungated, and only types that its users are told of live: anything else is refused with
+    SERVICE_REFUSED.
+
     Refused with CURSOR_INVALID (INVALID_ARGUMENT) or CURSOR_EXPIRED (OUT_OF_RANGE: older than what is kept).
     """
 
@@ -34,6 +37,9 @@ class EventFeedServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_event_feed_service_pb2.WatchResponse]:
         """Streams events after a cursor, from the oldest kept (seven days) when there is none, and goes on as they happen.
         Nothing is ever skipped: an event is shown only when no older transaction can still commit.
+
+        A gateway may only watch ungated, and only types that its users are told of live: anything else is refused with
+        SERVICE_REFUSED.
 
         Refused with CURSOR_INVALID (INVALID_ARGUMENT) or CURSOR_EXPIRED (OUT_OF_RANGE: older than what is kept).
         """

@@ -433,19 +433,23 @@ class MembershipChanged(_message.Message):
 
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    BEGAN_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     user_id: _builtins.str
     """The person."""
+    began: _builtins.bool
+    """It began."""
     def __init__(
         self,
         *,
         organization_id: _builtins.str = ...,
         user_id: _builtins.str = ...,
+        began: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began", b"began", "organization_id", b"organization_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -487,6 +491,7 @@ class SnapshotCreated(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     REGION_IDS_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     snapshot_id: _builtins.str
     """The snapshot."""
     name: _builtins.str
@@ -497,6 +502,10 @@ class SnapshotCreated(_message.Message):
     def region_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where it is kept."""
 
+    @_builtins.property
+    def seen(self) -> Global___SnapshotSeen:
+        """What else its organization is shown of it."""
+
     def __init__(
         self,
         *,
@@ -504,10 +513,11 @@ class SnapshotCreated(_message.Message):
         name: _builtins.str = ...,
         state: _builtins.str = ...,
         region_ids: _abc.Iterable[_builtins.str] | None = ...,
+        seen: Global___SnapshotSeen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "region_ids", b"region_ids", "snapshot_id", b"snapshot_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "region_ids", b"region_ids", "seen", b"seen", "snapshot_id", b"snapshot_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -523,6 +533,7 @@ class SnapshotStateChanged(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     OLD_STATE_FIELD_NUMBER: _builtins.int
     NEW_STATE_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     snapshot_id: _builtins.str
     """The snapshot."""
     name: _builtins.str
@@ -531,6 +542,10 @@ class SnapshotStateChanged(_message.Message):
     """The state it left, as published."""
     new_state: _builtins.str
     """The state it entered, as published."""
+    @_builtins.property
+    def seen(self) -> Global___SnapshotSeen:
+        """What else its organization is shown of it, as it was then."""
+
     def __init__(
         self,
         *,
@@ -538,10 +553,11 @@ class SnapshotStateChanged(_message.Message):
         name: _builtins.str = ...,
         old_state: _builtins.str = ...,
         new_state: _builtins.str = ...,
+        seen: Global___SnapshotSeen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "new_state", b"new_state", "old_state", b"old_state", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "new_state", b"new_state", "old_state", b"old_state", "seen", b"seen", "snapshot_id", b"snapshot_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -556,6 +572,7 @@ class SnapshotRemoved(_message.Message):
     SNAPSHOT_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     REGION_IDS_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     snapshot_id: _builtins.str
     """The snapshot."""
     name: _builtins.str
@@ -564,20 +581,122 @@ class SnapshotRemoved(_message.Message):
     def region_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where it was kept."""
 
+    @_builtins.property
+    def seen(self) -> Global___SnapshotSeen:
+        """What else its organization was shown of it at last."""
+
     def __init__(
         self,
         *,
         snapshot_id: _builtins.str = ...,
         name: _builtins.str = ...,
         region_ids: _abc.Iterable[_builtins.str] | None = ...,
+        seen: Global___SnapshotSeen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "region_ids", b"region_ids", "snapshot_id", b"snapshot_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "region_ids", b"region_ids", "seen", b"seen", "snapshot_id", b"snapshot_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SnapshotRemoved: _TypeAlias = SnapshotRemoved  # noqa: Y015
+
+@_typing.final
+class SnapshotSeen(_message.Message):
+    """What an organization is shown of a snapshot besides its id, its name and its state, as it was at a moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERAL_FIELD_NUMBER: _builtins.int
+    IMAGE_REF_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ENTRYPOINT_FIELD_NUMBER: _builtins.int
+    CPU_FIELD_NUMBER: _builtins.int
+    GPU_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
+    DISK_FIELD_NUMBER: _builtins.int
+    REGION_IDS_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    SOURCE_SANDBOX_ID_FIELD_NUMBER: _builtins.int
+    FAILURE_CODE_FIELD_NUMBER: _builtins.int
+    FAILURE_REASON_FIELD_NUMBER: _builtins.int
+    FAILURE_REMEDY_FIELD_NUMBER: _builtins.int
+    CREATE_MICROS_FIELD_NUMBER: _builtins.int
+    UPDATE_MICROS_FIELD_NUMBER: _builtins.int
+    LAST_USE_MICROS_FIELD_NUMBER: _builtins.int
+    general: _builtins.bool
+    """It is offered to all organizations."""
+    image_ref: _builtins.str
+    """The image it was made from."""
+    size_bytes: _builtins.int
+    """How large it is. Unset: not known yet."""
+    cpu: _builtins.int
+    """Cores of a sandbox."""
+    gpu: _builtins.int
+    """GPUs of a sandbox."""
+    memory: _builtins.int
+    """GiB of memory of a sandbox."""
+    disk: _builtins.int
+    """GiB of disk of a sandbox."""
+    ref: _builtins.str
+    """The artifact. Empty: none yet."""
+    source_sandbox_id: _builtins.str
+    """The sandbox it was captured from. Empty: none."""
+    failure_code: _builtins.str
+    """Why it failed, for programs. Empty: it did not."""
+    failure_reason: _builtins.str
+    """Why it failed, for people."""
+    failure_remedy: _builtins.str
+    """What to do about the failure."""
+    create_micros: _builtins.int
+    """When it was made, in microseconds of Unix time. 0: with this event."""
+    update_micros: _builtins.int
+    """When it changed last, likewise."""
+    last_use_micros: _builtins.int
+    """When it was used last, likewise. Unset: never."""
+    @_builtins.property
+    def entrypoint(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a sandbox runs."""
+
+    @_builtins.property
+    def region_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where it is kept."""
+
+    def __init__(
+        self,
+        *,
+        general: _builtins.bool = ...,
+        image_ref: _builtins.str = ...,
+        size_bytes: _builtins.int | None = ...,
+        entrypoint: _abc.Iterable[_builtins.str] | None = ...,
+        cpu: _builtins.int = ...,
+        gpu: _builtins.int = ...,
+        memory: _builtins.int = ...,
+        disk: _builtins.int = ...,
+        region_ids: _abc.Iterable[_builtins.str] | None = ...,
+        ref: _builtins.str = ...,
+        source_sandbox_id: _builtins.str = ...,
+        failure_code: _builtins.str = ...,
+        failure_reason: _builtins.str = ...,
+        failure_remedy: _builtins.str = ...,
+        create_micros: _builtins.int = ...,
+        update_micros: _builtins.int = ...,
+        last_use_micros: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "last_use_micros", b"last_use_micros", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_micros", b"create_micros", "disk", b"disk", "entrypoint", b"entrypoint", "failure_code", b"failure_code", "failure_reason", b"failure_reason", "failure_remedy", b"failure_remedy", "general", b"general", "gpu", b"gpu", "image_ref", b"image_ref", "last_use_micros", b"last_use_micros", "memory", b"memory", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "update_micros", b"update_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__last_use_micros: _TypeAlias = _typing.Literal["last_use_micros"]  # noqa: Y015
+    _WhichOneofArgType__last_use_micros: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros"]  # noqa: Y015
+    _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
+    _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_use_micros) -> _WhichOneofReturnType__last_use_micros | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
+
+Global___SnapshotSeen: _TypeAlias = SnapshotSeen  # noqa: Y015
 
 @_typing.final
 class SnapshotShared(_message.Message):
@@ -747,6 +866,7 @@ class Audited(_message.Message):
     TARGET_TYPE_FIELD_NUMBER: _builtins.int
     TARGET_ID_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    INTERNAL_ID_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """What was done, such as `update_access`, in the published words."""
     target_type: _builtins.str
@@ -755,6 +875,8 @@ class Audited(_message.Message):
     """Which one. May be empty."""
     metadata: _builtins.str
     """Particulars: a JSON object, secrets left out. Empty: none."""
+    internal_id: _builtins.str
+    """Its internal id, where `target_id` is a name. May be empty."""
     def __init__(
         self,
         *,
@@ -762,10 +884,11 @@ class Audited(_message.Message):
         target_type: _builtins.str = ...,
         target_id: _builtins.str = ...,
         metadata: _builtins.str = ...,
+        internal_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "metadata", b"metadata", "target_id", b"target_id", "target_type", b"target_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "internal_id", b"internal_id", "metadata", b"metadata", "target_id", b"target_id", "target_type", b"target_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

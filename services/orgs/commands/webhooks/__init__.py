@@ -1,0 +1,1 @@
+"""Changes of endpoints, of the messages to them and of their delivery."""

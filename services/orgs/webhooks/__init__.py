@@ -1,0 +1,1 @@
+"""The way of messages to the endpoints of organizations."""
