@@ -48,7 +48,17 @@ _MESSAGE_LIMIT = 2_000
 _PATH_LIMIT = 2_000
 # What the published operations take in a query. Anything else is not repeated: it may be a secret gone astray.
 _QUERY = frozenset(
-    {"page", "limit", "name", "sort", "order", "sourceSandboxId", "follow", "unusedForDays"}
+    {
+        "page",
+        "limit",
+        "name",
+        "sort",
+        "order",
+        "sourceSandboxId",
+        "follow",
+        "unusedForDays",
+        "regionId",
+    }
 )
 # What follows in such a path is a sandbox's secret: neither an answer nor a log repeats it.
 _HIDDEN_BEHIND = "/api/organizations/otel-config/by-sandbox-auth-token/"

@@ -52,4 +52,4 @@ class Settings(RegistrySettings, KeySettings):
         key, certificate = self.push_registry_key_file, self.push_registry_certificate_file
         if not self.push_registry or key is None or certificate is None:
             return None
-        return PushAccess(self.push_registry, TokenSigner(key, certificate))
+        return PushAccess(self.push_registry.lower(), TokenSigner(key, certificate))

@@ -40,4 +40,6 @@ class WorkerSettings(AuditSettings, RegistrySettings, EncryptionSettings):
         """Return the installation's own registry, if there is one."""
         if not self.push_registry:
             return None
-        return OwnRegistry(self.push_registry, timedelta(seconds=self.pull_deadline_seconds))
+        return OwnRegistry(
+            self.push_registry.lower(), timedelta(seconds=self.pull_deadline_seconds)
+        )

@@ -1,12 +1,11 @@
 """What a token for the installation's own registry grants."""
 
-from uuid import uuid4
-
 import pytest
 
 from services.snapshots.domain.grants import PULL, PUSH, Access, granted, registry_id
 
-MINE, THEIRS = str(uuid4()), str(uuid4())
+MINE = "00000000-0000-4000-8000-00000000aaaa"
+THEIRS = "00000000-0000-4000-8000-00000000bbbb"
 
 
 def test_what_is_asked_in_the_own_project_is_granted() -> None:
