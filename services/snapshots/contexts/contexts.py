@@ -88,7 +88,8 @@ class S3Contexts:
                 yield paths
 
 
-def bucket_of(settings: ContextsSettings) -> S3Store:
+def bucket_of(settings: ContextsSettings, bucket: str = "") -> S3Store:
+    """Open the bucket of contexts, or another one of the same storage."""
     client: ClientConfig = {
         "allow_http": settings.endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=10),
@@ -98,7 +99,7 @@ def bucket_of(settings: ContextsSettings) -> S3Store:
     if settings.ca_file is not None:
         client["root_certificate"] = settings.ca_file.read_bytes()
     return S3Store(
-        bucket=settings.bucket,
+        bucket=bucket or settings.bucket,
         endpoint=settings.endpoint,
         region=settings.region,
         access_key_id=settings.access_key,

@@ -15,6 +15,7 @@ from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.images.http import Http
 from services.snapshots.peers import SERVICES, Organizations
 from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.store.port import Store
 from services.snapshots.worker.limits import patient
 from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.settings import WorkerSettings
@@ -30,8 +31,7 @@ async def work(
     """Work until `stop` is set. Whatever of it dies takes the process along."""
     url, places = settings.database_url.get_secret_value(), settings.worker_pulls
     identity = Identity.load(settings.identity_file, "snapshots")
-    settings.store_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = OciLayoutStore(settings.store_path)
+    store = store_of(settings, contexts)
     metrics.expose(settings.worker_metrics_listen)
     database = await connect(url, application="snapshots worker", sessions=2 * places + 2, hot=1)
     hosts, ca = settings.insecure_hosts, settings.registry_ca_file
@@ -57,6 +57,20 @@ async def work(
             await database.close()
     except TimeoutError:
         log.warning("the database does not answer the goodbye")
+
+
+def store_of(settings: WorkerSettings, contexts: ContextsSettings | None) -> Store:
+    """Open the store that is configured."""
+    settings.store_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout = OciLayoutStore(settings.store_path)
+    if not settings.store_bucket:
+        return layout
+    if contexts is None or not contexts.endpoint:
+        raise ValueError("SNAPSHOTS_STORE_BUCKET is at SNAPSHOTS_CONTEXTS_ENDPOINT, which is unset")
+    from services.snapshots.contexts.contexts import bucket_of
+    from services.snapshots.store.bucket import BucketStore
+
+    return BucketStore(bucket_of(contexts, settings.store_bucket), layout)
 
 
 async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:

@@ -15,6 +15,8 @@ class WorkerSettings(BaseSettings):
     identity_file: Path
     orgs_target: str
     store_path: Path
+    # Set: whole blobs are kept there, at the storage of the contexts; the path is for downloads in progress.
+    store_bucket: str = ""
     store_limit_bytes: int | None = Field(None, gt=0)
     # `host[:port]`, separated by commas: spoken to in plain HTTP.
     insecure_registries: str = ""
