@@ -65,7 +65,7 @@ class Storage:
         server = Spec(
             name="storage",
             command=self._command(),
-            environment={**environment, "GOMEMLIMIT": "128MiB"},
+            environment=environment,
             ready_line=b"at https port",
             before=self.clear,
             # Going in order takes it a quarter of a minute; what it has said it keeps is written either way.

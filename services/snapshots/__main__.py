@@ -274,7 +274,7 @@ def _audit(*, every_byte: bool) -> None:
     from services.snapshots.worker.settings import AuditSettings
 
     settings = AuditSettings()  # type: ignore[call-arg]  # read from the environment
-    print(json.dumps(asyncio.run(audit(settings, every_byte=every_byte))))
+    print(json.dumps(asyncio.run(audit(settings, ContextsSettings(), every_byte=every_byte))))
 
 
 def _build() -> None:

@@ -22,9 +22,9 @@ from services.snapshots.domain.contexts import Contexts
 from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.peers import SERVICES, Organizations
-from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.worker.limits import patient
 from services.snapshots.worker.policy import Policy
+from services.snapshots.worker.stores import store_of
 
 log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 1.0
@@ -36,7 +36,6 @@ async def build(settings: BuilderSettings, uploads: ContextsSettings, stop: asyn
         sys.exit(f"no Dockerfiles can be built here: {why}")
     url, places = settings.database_url.get_secret_value(), settings.builder_builds
     identity = Identity.load(settings.identity_file, "snapshots")
-    settings.store_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     metrics.expose(settings.builder_metrics_listen)
     contexts = contexts_from(uploads)
     database = await connect(url, application="snapshots builder", sessions=3 * places + 2, hot=1)
@@ -44,7 +43,7 @@ async def build(settings: BuilderSettings, uploads: ContextsSettings, stop: asyn
         builder = Builder(
             database.sessions,
             Wakeups(url, "snapshots builder"),
-            OciLayoutStore(settings.store_path),
+            store_of(settings, uploads),
             patient(Organizations(orgs, identity).limits_of),
             _trade(
                 settings,

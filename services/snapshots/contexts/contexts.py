@@ -16,7 +16,7 @@ from obstore.store import S3Store
 from services.snapshots.contexts.digests import contradicts, is_digest
 from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.contexts.unpacking import ArchiveRefused, unpack
-from services.snapshots.domain.contexts import ContextInvalid, ContextMissing
+from services.snapshots.domain.contexts import ContextInvalid, ContextMissing, ContextsAway
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _PIECE = 1 << 20
 _BATCH = 500
-
-
-class ContextsAway(OSError):
-    """The storage does not give what it has; it may later."""
 
 
 class S3Contexts:
@@ -38,7 +34,6 @@ class S3Contexts:
         self._most_bytes, self._most_entries = most_bytes, most_entries
 
     async def unpack(self, organization_id: UUID, digest: str, folder: Path) -> str:
-        """Unpack a context into a folder and return its SHA-256, as the port promises; ContextsAway is worth a retry."""
         if not is_digest(digest):
             raise ContextInvalid(digest, "it is no digest of a context")
         # Beside the folder rather than in it: the archive is no part of the context.
@@ -88,7 +83,8 @@ class S3Contexts:
                 yield paths
 
 
-def bucket_of(settings: ContextsSettings) -> S3Store:
+def bucket_of(settings: ContextsSettings, bucket: str = "") -> S3Store:
+    """Open the bucket of contexts, or another one of the same storage."""
     client: ClientConfig = {
         "allow_http": settings.endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=10),
@@ -98,7 +94,7 @@ def bucket_of(settings: ContextsSettings) -> S3Store:
     if settings.ca_file is not None:
         client["root_certificate"] = settings.ca_file.read_bytes()
     return S3Store(
-        bucket=settings.bucket,
+        bucket=bucket or settings.bucket,
         endpoint=settings.endpoint,
         region=settings.region,
         access_key_id=settings.access_key,

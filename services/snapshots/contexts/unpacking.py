@@ -13,6 +13,8 @@ from services.snapshots.contexts.digests import Contents, Folder, Part
 # A long name or an extended header is read into memory at once.
 _LARGEST_HEADER = 1 << 20
 _DEEPEST = 255
+# More than that cannot be judged by its digest, and need not be remembered.
+_MOST_NOTED = 1_000
 _CHUNK = 1 << 20
 # What a file system says of entries that cannot be there side by side, or not under this name.
 _CONTRADICTIONS = {
@@ -72,6 +74,7 @@ class _Unpacking:
         self._archive, self._root = archive, folder
         self.contents = Contents()
         self._base: tuple[str, ...] = ()
+        self._noted = 0
         # Set when all is there: a folder that must not be written to would take nothing.
         self._folders: dict[Path, tuple[int, float]] = {}
 
@@ -161,6 +164,10 @@ class _Unpacking:
     def _note(self, member: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
         """Remember what the digest may have been taken of."""
         contents = self.contents
+        self._noted += 1
+        if self._noted > _MOST_NOTED:
+            contents.plain, contents.root = False, None
+            return
         part = Part(member.offset_data, member.size)
         if contents.root is None and contents.plain:
             contents.base, self._base = member.name, parts

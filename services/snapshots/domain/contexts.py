@@ -21,13 +21,17 @@ class ContextInvalid(Exception):
         self.digest, self.why = digest, why
 
 
+class ContextsAway(OSError):
+    """The storage does not give what it has; it may later."""
+
+
 class Contexts(Protocol):
     """Brings uploaded contexts to a build."""
 
     async def unpack(self, organization_id: UUID, digest: str, folder: Path) -> str:
         """Unpack a context into an existing folder, nothing outside it; return the SHA-256 of its bytes (hex).
 
-        Raises ContextMissing or ContextInvalid.
+        Raises ContextMissing or ContextInvalid, or ContextsAway, which is worth another try.
         """
         ...
 

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from chassis.db import Sessions, connect
+from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.domain import Blob
 from services.snapshots.queries import audit as rows
 from services.snapshots.queries import blobs
-from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.store.port import Store
 from services.snapshots.worker.settings import AuditSettings
+from services.snapshots.worker.stores import store_of
 
 _BATCH = 500
 # Of one kind: whoever has more knows enough.
@@ -85,12 +86,12 @@ def _batches(digests: Sequence[str]) -> Iterator[Sequence[str]]:
     return (digests[at : at + _BATCH] for at in range(0, len(digests), _BATCH))
 
 
-async def audit(settings: AuditSettings, *, every_byte: bool) -> dict[str, Any]:
+async def audit(
+    settings: AuditSettings, contexts: ContextsSettings, *, every_byte: bool
+) -> dict[str, Any]:
     """Look at everything once; return it as `ratoon doctor --deep` shows it."""
     async with _sessions(settings.database_url.get_secret_value()) as sessions:
-        found = await Audit(sessions, OciLayoutStore(settings.store_path)).run(
-            every_byte=every_byte
-        )
+        found = await Audit(sessions, store_of(settings, contexts)).run(every_byte=every_byte)
     return {"discrepancies": [asdict(one) for one in found]}
 
 

@@ -16,11 +16,11 @@ from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.images.http import Http
 from services.snapshots.peers import SERVICES, Organizations
-from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.worker.bulk import Bulk
 from services.snapshots.worker.limits import patient
 from services.snapshots.worker.policy import Policy
 from services.snapshots.worker.settings import WorkerSettings
+from services.snapshots.worker.stores import store_of
 from services.snapshots.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,7 @@ async def work(
     """Work until `stop` is set. Whatever of it dies takes the process along."""
     url, places = settings.database_url.get_secret_value(), settings.worker_pulls
     identity = Identity.load(settings.identity_file, "snapshots")
-    settings.store_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = OciLayoutStore(settings.store_path)
+    store = store_of(settings, contexts)
     metrics.expose(settings.worker_metrics_listen)
     database = await connect(url, application="snapshots worker", sessions=2 * places + 3, hot=1)
     hosts, ca = settings.insecure_hosts, settings.registry_ca_file

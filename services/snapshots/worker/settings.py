@@ -21,6 +21,8 @@ class AuditSettings(BaseSettings):
 
     database_url: SecretStr
     store_path: Path
+    # Set: whole blobs are kept there, at the storage of the contexts; the path is for downloads in progress.
+    store_bucket: str = ""
 
 
 class WorkerSettings(AuditSettings, RegistrySettings, EncryptionSettings):

@@ -9,10 +9,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.snapshots.contexts.contexts import ContextsAway, S3Contexts, bucket_of
+from services.snapshots.contexts.contexts import S3Contexts, bucket_of
 from services.snapshots.contexts.factory import contexts_from, uploads_from
 from services.snapshots.contexts.settings import ContextsSettings
-from services.snapshots.domain.contexts import ContextInvalid, ContextMissing, NoContexts
+from services.snapshots.domain.contexts import (
+    ContextInvalid,
+    ContextMissing,
+    ContextsAway,
+    NoContexts,
+)
 from services.snapshots.domain.uploads import NoUploads
 
 

@@ -111,6 +111,22 @@ def test_what_cannot_be_judged_is_not_refused(tree: Path, tmp_path: Path) -> Non
     assert _judged("0" * 32, _packed(small, "small"), tmp_path / "out")
 
 
+def test_what_is_large_or_deep_costs_nothing_to_judge(tmp_path: Path) -> None:
+    many, deep = tmp_path / "many", tmp_path / "deep"
+    for number in range(1_100):
+        (many / str(number)).mkdir(parents=True)
+    deep.joinpath(*"d" * 250).mkdir(parents=True)
+    for tree in (many, deep):
+        archive, out = _packed(tree, "tree"), tmp_path / f"out-{tree.name}"
+        out.mkdir()
+        found = unpack(archive, out, most_bytes=1, most_entries=2_000)
+        sha256 = hashlib.sha256(archive.getvalue()).hexdigest()
+        assert not contradicts(sha256, sha256, archive, found)
+        assert contradicts("0" * 64, sha256, archive, found)
+        # Whatever it answers, it answers.
+        contradicts("0" * 32, sha256, archive, found)
+
+
 def test_the_command_lines_digests_are_known(tree: Path, tmp_path: Path) -> None:
     archive = _packed(tree, "tree")
     sha256 = hashlib.sha256(archive.getvalue()).hexdigest()

@@ -1,0 +1,152 @@
+"""The store in an S3 bucket: whole blobs are objects; what is on its way is on a disk, as in the store there."""
+
+import asyncio
+import hashlib
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import BinaryIO
+from urllib.parse import quote, unquote
+
+from obstore.exceptions import NotFoundError
+from obstore.store import S3Store
+
+from services.snapshots.store.digests import digest_of, hex_of
+from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.store.port import BlobMissing, ContentMismatch, Source
+
+_BLOBS, _NAMES = "blobs/sha256/", "names/"
+_PIECE, _PART = 1 << 20, 8 << 20
+_MISSING = (NotFoundError, FileNotFoundError)
+
+
+class BucketStore:
+    """Shared by any number of processes of any number of machines; the spool by those of one.
+
+    A blob is written to the spool, verified there and only then sent: the bucket never shows less than a whole one.
+    """
+
+    def __init__(self, bucket: S3Store, spool: OciLayoutStore) -> None:
+        self._bucket, self._spool = bucket, spool
+
+    async def has(self, digest: str) -> int | None:
+        try:
+            found = await self._bucket.head_async(_blob(digest))
+        except _MISSING:
+            return None
+        return found["size"]
+
+    async def read(self, digest: str, *, limit: int) -> bytes:
+        try:
+            answer = await self._bucket.get_async(_blob(digest))
+            if answer.meta["size"] > limit:
+                raise ContentMismatch(f"larger than {limit} bytes")
+            return bytes(await answer.bytes_async())
+        except _MISSING as missing:
+            raise BlobMissing(digest) from missing
+
+    async def open(self, digest: str) -> BinaryIO:
+        """A copy of its own, without a name: it stays whatever happens to the blob."""
+        file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
+            async for piece in self._pieces(digest):
+                await asyncio.to_thread(file.write, piece)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
+
+    async def digests(self) -> list[str]:
+        return [f"sha256:{name}" async for name, _ in self._listed(_BLOBS)]
+
+    async def write_blob(self, digest: str, size: int, source: Source, *, owner: str) -> None:
+        key = _blob(digest)
+        await self._spool.write_blob(digest, size, source, owner=owner)
+        try:
+            file = await self._spool.open(digest)
+        except BlobMissing:
+            # Another writer of it was here too, and sent it meanwhile.
+            if await self.has(digest) is None:
+                raise
+            return
+        with file:
+            await self._bucket.put_async(key, _from(file), chunk_size=_PART)
+        await self._spool.remove(digest)
+
+    async def put_bytes(self, digest: str, data: bytes) -> None:
+        key = _blob(digest)
+        if digest_of(data) != digest:
+            raise ContentMismatch(f"these bytes are not {digest}")
+        await self._bucket.put_async(key, data)
+
+    async def remove(self, digest: str) -> None:
+        await self._bucket.delete_async(_blob(digest))
+
+    async def verify(self, digest: str) -> bool:
+        sha = hashlib.sha256()
+        try:
+            async for piece in self._pieces(digest):
+                await asyncio.to_thread(sha.update, piece)
+        except BlobMissing:
+            return False
+        return sha.hexdigest() == hex_of(digest)
+
+    async def sweep_partials(self, older_than: timedelta) -> int:
+        return await self._spool.sweep_partials(older_than)
+
+    async def usage(self) -> int:
+        sent = sum([size async for _, size in self._listed(_BLOBS)])
+        return sent + await self._spool.usage()
+
+    async def free(self) -> int:
+        # A bucket does not say; what comes next must fit into the spool.
+        return await self._spool.free()
+
+    async def tag(self, name: str, manifest_digest: str, media_type: str) -> None:
+        size = await self.has(manifest_digest)
+        if size is None:
+            raise BlobMissing(manifest_digest)
+        entry = {"mediaType": media_type, "digest": manifest_digest, "size": size}
+        await self._bucket.put_async(_name(name), json.dumps(entry).encode())
+
+    async def untag(self, name: str) -> None:
+        await self._bucket.delete_async(_name(name))
+
+    async def tags(self) -> dict[str, str]:
+        found = {}
+        async for name, _ in self._listed(_NAMES):
+            try:
+                answer = await self._bucket.get_async(_NAMES + name)
+            except _MISSING:
+                continue
+            found[unquote(name)] = json.loads(bytes(await answer.bytes_async()))["digest"]
+        return found
+
+    async def _pieces(self, digest: str) -> AsyncIterator[bytes]:
+        try:
+            answer = await self._bucket.get_async(_blob(digest))
+        except _MISSING as missing:
+            raise BlobMissing(digest) from missing
+        async for piece in answer.stream(min_chunk_size=_PIECE):
+            yield bytes(piece)
+
+    async def _listed(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
+        async for batch in self._bucket.list(prefix):
+            for found in batch:
+                yield found["path"].removeprefix(prefix), found["size"]
+
+
+async def _from(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(file.read, _PIECE):
+        yield piece
+
+
+def _blob(digest: str) -> str:
+    return _BLOBS + hex_of(digest)
+
+
+def _name(name: str) -> str:
+    # One segment, whatever the name is made of; `.` alone or twice would be none.
+    return _NAMES + quote(name, safe="").replace(".", "%2E")
