@@ -1,11 +1,11 @@
-"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | audit: figures with their targets."""
+"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | build | audit: figures with their targets."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 
-from bench import audit, creates, flood, memory, orgs, pull, requests, revocation, scale
+from bench import audit, build, creates, flood, memory, orgs, pull, requests, revocation, scale
 from bench.table import Figure, render, write
 
 _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
@@ -17,6 +17,7 @@ _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
     "revocation": lambda _: revocation.measure(),
     "memory": lambda o: memory.measure(o.seconds),
     "pull": lambda o: pull.measure(o.runs),
+    "build": lambda o: build.measure(o.runs),
     "audit": lambda o: audit.measure(o.records),
 }
 

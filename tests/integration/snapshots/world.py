@@ -48,10 +48,10 @@ class World:
     def member(self) -> "Member":
         return Member(self, str(uuid4()))
 
-    async def claim(self, worker: str = "w") -> Claim | None:
+    async def claim(self, worker: str = "w", *, builds: bool = False) -> Claim | None:
         async with self.database.sessions.begin() as session:
             return await pulls.claim_pull(
-                session, worker, lease=LEASE, patience=PATIENCE, share=1000
+                session, worker, lease=LEASE, patience=PATIENCE, share=1000, builds=builds
             )
 
     async def finish(
@@ -180,8 +180,10 @@ async def refused(reason: str, code: grpc.StatusCode | None = None) -> AsyncIter
 
 
 @asynccontextmanager
-async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[World]:
-    """Serve snapshots over the database, beside a fake orgs."""
+async def a_world(
+    url: str, keyring: Keyring, folder: Path, *, no_builder: str = "nobody does"
+) -> AsyncIterator[World]:
+    """Serve snapshots over the database, beside a fake orgs; `no_builder`: why nothing is built."""
     orgs = FakeOrgs()  # type: ignore[abstract]  # it plays only the part that a neighbour sees
     neighbour = Server("orgs", Verifier(keyring.trust()))
     neighbour.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, orgs)
@@ -195,7 +197,14 @@ async def a_world(url: str, keyring: Keyring, folder: Path) -> AsyncIterator[Wor
         channel(target, pb) as opened,
     ):
         snapshots = Snapshots(
-            database, heavy, url, to_auth, to_orgs, keyring.identity("snapshots"), keyring.trust()
+            database,
+            heavy,
+            url,
+            to_auth,
+            to_orgs,
+            keyring.identity("snapshots"),
+            keyring.trust(),
+            no_builder,
         )
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)
