@@ -89,6 +89,9 @@ class Buildah:
         options = ("--quiet", "--policy", "always", "--authfile", str(self._auth))
         return [*self._buildah, "pull", *options, *self._policy, "--", image]
 
+    def inspect(self, image: str) -> list[str]:
+        return [*self._buildah, "inspect", "--type", "image", "--", image]
+
     @property
     def build(self) -> list[str]:
         """Build, with the layers that are there and what was pulled, and nothing else from any registry."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.snapshots.builder.dockerfile import bases, copied
+from services.snapshots.builder.dockerfile import bases, copied, mounts
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,23 @@ def test_bases(text: str, expected: list[str]) -> None:
 def test_copied_are_images_and_no_stages() -> None:
     text = "FROM a AS x\nCOPY --from=x / /\nCOPY --from=0 / /\nCOPY --chown=1 --from=b:1 / /\nCOPY --from=a / /\n"
     assert (bases(text), copied(text)) == (["a"], ["b:1"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM a\nRUN --mount=type=bind,from=b,target=/x true\n",
+        "FROM a\nrun --network=host --mount=type=cache,target=/x true\n",
+        "FROM a\nRUN --mo\\\n# between\n\n  unt=type=cache,target=/x true\n",
+        "# escape=`\nFROM a\nRUN --mo`\nunt=type=cache,target=/x true\n",
+        "FROM a\nRUN --mo\\unt=type=cache,target=/x true\n",
+        'FROM a\nRUN --"mount"=type=cache,target=/x true\n',
+        "FROM a\nONBUILD RUN --mount=type=cache,target=/x true\n",
+    ],
+)
+def test_mounts_are_seen_however_they_are_written(text: str) -> None:
+    assert mounts(text)
+
+
+def test_most_words_are_no_mounts() -> None:
+    assert not mounts("FROM a\nRUN mount; echo -- mount --m ount\n")

@@ -1,10 +1,15 @@
 """What is missing where nothing can be built."""
 
+import asyncio
 import os
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from services.snapshots.builder import possible
+from services.snapshots.builder.process import build
+from services.snapshots.builder.settings import BuilderSettings
 
 
 def test_switched_off_or_misspelt() -> None:
@@ -28,3 +33,16 @@ def test_trust_is_said_and_never_assumed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("shutil.which", lambda name: name)
     why = possible.missing_by({"SNAPSHOTS_BUILD_ISOLATION": "chroot"})
     assert "SNAPSHOTS_TRUSTED_DOCKERFILES" in why
+
+
+async def test_a_builder_ends_where_nothing_can_be_built(tmp_path: Path) -> None:
+    settings = BuilderSettings(
+        database_url=SecretStr("postgresql://nowhere"),
+        identity_file=tmp_path,
+        orgs_target="unix:/nowhere",
+        store_path=tmp_path,
+        build_path=tmp_path,
+        build_isolation="chroot",
+    )
+    with pytest.raises(SystemExit, match="no Dockerfiles can be built here"):
+        await build(settings, asyncio.Event())
