@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from services.snapshots.builder import possible
 from services.snapshots.builder.process import build
@@ -36,13 +35,14 @@ def test_trust_is_said_and_never_assumed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_builder_ends_where_nothing_can_be_built(tmp_path: Path) -> None:
-    settings = BuilderSettings(
-        database_url=SecretStr("postgresql://nowhere"),
-        identity_file=tmp_path,
-        orgs_target="unix:/nowhere",
-        store_path=tmp_path,
-        build_path=tmp_path,
-        build_isolation="chroot",
-    )
+    told = {
+        "database_url": "postgresql://nowhere",
+        "identity_file": tmp_path,
+        "orgs_target": "unix:/nowhere",
+        "store_path": tmp_path,
+        "build_path": tmp_path,
+        "build_isolation": "chroot",
+    }
+    settings = BuilderSettings.model_validate(told)
     with pytest.raises(SystemExit, match="no Dockerfiles can be built here"):
         await build(settings, asyncio.Event())
