@@ -106,7 +106,8 @@ class Building:
         )
         tree = Tree(job.name, job, trade.limits, environ)
         try:
-            await tree.run(buildah.clean, _ignore)
+            if not buildah.is_clean():
+                await tree.run(buildah.clean, _ignore)
             await self._unpack(recipe, buildah)
             await self._fetch_bases(recipe, buildah, tree, report)
             report(Progress(Phase.BUILDING))
