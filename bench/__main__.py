@@ -1,11 +1,24 @@
-"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | audit | bulk | live: figures with their targets."""
+"""python -m bench all | requests | orgs | creates | scale | flood | revocation | memory | pull | build | audit | bulk | live: figures with their targets."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 
-from bench import audit, bulk, creates, flood, live, memory, orgs, pull, requests, revocation, scale
+from bench import (
+    audit,
+    build,
+    bulk,
+    creates,
+    flood,
+    live,
+    memory,
+    orgs,
+    pull,
+    requests,
+    revocation,
+    scale,
+)
 from bench.table import Figure, render, write
 
 _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
@@ -17,6 +30,7 @@ _ALL: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
     "revocation": lambda _: revocation.measure(),
     "memory": lambda o: memory.measure(o.seconds),
     "pull": lambda o: pull.measure(o.runs),
+    "build": lambda o: build.measure(o.runs),
     "audit": lambda o: audit.measure(o.records),
     "bulk": lambda o: bulk.measure(o.runs),
     "live": lambda _: live.measure(),

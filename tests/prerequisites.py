@@ -7,9 +7,12 @@ people come from runs on the Node of the development environment, from locked pa
 
 import hashlib
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,7 +30,12 @@ PROGRAMS: Mapping[str, str] = {
     "unshare": "util-linux",
     "update-ca-certificates": "ca-certificates",
     "/usr/bin/python3": "python3",
+    "slirp4netns": "slirp4netns",
+    "unshare": "util-linux",
+    "curl": "curl",
 }
+# Debian's release 12 has one that is too old; a recent one is among its backports. The first with systrap, and the suite.
+_RUNSC = ("runsc", 20230501, {"bookworm": "bookworm-backports"})
 # Locked by: uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 # --no-emit-find-links --no-annotate --no-header, of daytona==0.226.1 and of daytona-api-client==0.231.0.
 LOCKS: Mapping[str, Path] = {
@@ -69,6 +77,12 @@ def main() -> int:
         if still := missing_packages():
             print(f"apt-get did not bring the programs of: {' '.join(still)}", file=sys.stderr)
             return 1
+    if not _has_runsc() and (why := _install_runsc()):
+        print(
+            f"The tests of isolated builds need runsc (gVisor) of 2023-05 or later: {why}",
+            file=sys.stderr,
+        )
+        return 1
     for name, lock in LOCKS.items():
         _client(name, lock)
     _provider()
@@ -85,6 +99,58 @@ def _install(packages: list[str]) -> None:
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             raise SystemExit(f"`{' '.join(command)}` failed with exit code {done.returncode}")
+
+
+def _has_runsc() -> bool:
+    if shutil.which("runsc") is None:
+        return False
+    said = subprocess.run(["runsc", "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"20\d{6}", said.stdout)
+    return found is not None and int(found[0]) >= _RUNSC[1]
+
+
+def _install_runsc() -> str:
+    """Install it; return why that cannot be done. The machine's sources of packages stay as they are."""
+    name, _, backports = _RUNSC
+    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    suite = backports.get(codename, codename)
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return f"install Debian's package {name} of the suite {suite or 'of your system'}"
+    if not (source := _debian_source(suite)):
+        return "no source of Debian's packages is configured"
+    with tempfile.TemporaryDirectory() as folder:
+        # apt-get downloads as a user of its own.
+        Path(folder).chmod(0o755)
+        (Path(folder) / "one.list").write_text(source)
+        lists = Path(folder) / "lists"
+        (lists / "partial").mkdir(parents=True)
+        only = [
+            "-o",
+            f"Dir::Etc::SourceList={folder}/one.list",
+            "-o",
+            "Dir::Etc::SourceParts=/dev/null",
+        ]
+        only += ["-o", f"Dir::State::Lists={lists}", "-qq"]
+        print(f"Installing {name} of {suite}", file=sys.stderr)
+        for words in (["update"], ["-y", "install", "--no-install-recommends", name]):
+            done = subprocess.run(
+                ["apt-get", *only, *words], stdout=subprocess.DEVNULL, check=False
+            )
+            if done.returncode != 0:
+                return f"apt-get failed with exit code {done.returncode}"
+    return "" if _has_runsc() else f"what {suite} has is too old"
+
+
+def _debian_source(suite: str) -> str:
+    """Return where this machine has Debian's packages from, as a source of that suite."""
+    shown = "$(ORIGIN)|$(REPO_URI)"
+    command = ["apt-get", "indextargets", "--format", shown, "Created-By: Packages"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    for line in said.splitlines():
+        origin, uri = line.split("|", 1)
+        if origin == "Debian" and "security" not in uri:
+            return f"deb {uri} {suite} main\n"
+    return ""
 
 
 def _client(name: str, lock: Path) -> None:

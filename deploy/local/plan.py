@@ -160,6 +160,8 @@ def _builder(site: Site) -> Spec:
             "SNAPSHOTS_BUILD_PATH": str(site.home.builds),
             **context_environment(site, "snapshots"),
             "SNAPSHOTS_BUILDER_METRICS_LISTEN": listen,
+            # It starts programs all the time, and none of them is itself again.
+            "GRPC_ENABLE_FORK_SUPPORT": "0",
         },
         after=("snapshots-migrate", *base),
         metrics=listen,

@@ -26,6 +26,7 @@ class Buildah:
         self.context, self.layout = job / "context", job / "image"
         self._dockerfile, self._auth = job / "Dockerfile", job / "auth.json"
         storage = ("--root", str(layers), "--runroot", str(job / "run"))
+        self._containers = layers / "overlay-containers" / "containers.json"
         self._buildah = ["buildah", "--storage-driver", "overlay", *storage]
 
     def prepare(
@@ -80,6 +81,10 @@ class Buildah:
     def remove_auth(self) -> None:
         self._auth.unlink(missing_ok=True)
 
+    def is_clean(self) -> bool:
+        """Tell whether no earlier build left a container; most do not."""
+        return not self._containers.exists() or self._containers.read_text().strip() in ("", "[]")
+
     @property
     def clean(self) -> list[str]:
         """Drop containers that an earlier build left."""
@@ -88,6 +93,9 @@ class Buildah:
     def pull(self, image: str) -> list[str]:
         options = ("--quiet", "--policy", "always", "--authfile", str(self._auth))
         return [*self._buildah, "pull", *options, *self._policy, "--", image]
+
+    def inspect(self, image: str) -> list[str]:
+        return [*self._buildah, "inspect", "--type", "image", "--", image]
 
     @property
     def build(self) -> list[str]:

@@ -1,6 +1,7 @@
 """One build: its contexts and bases fetched, its steps done, its image put into the store."""
 
 import asyncio
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -105,7 +106,8 @@ class Building:
         )
         tree = Tree(job.name, job, trade.limits, environ)
         try:
-            await tree.run(buildah.clean, _ignore)
+            if not buildah.is_clean():
+                await tree.run(buildah.clean, _ignore)
             await self._unpack(recipe, buildah)
             await self._fetch_bases(recipe, buildah, tree, report)
             report(Progress(Phase.BUILDING))
@@ -137,6 +139,7 @@ class Building:
         The credentials are gone before the first step.
         """
         report(Progress(Phase.RESOLVING))
+        self._refuse_mounts(recipe.dockerfile)
         try:
             for image in dockerfile.bases(recipe.dockerfile):
                 credential = await self._trade.credentials.of(self._claim.organization_id, image)
@@ -145,6 +148,7 @@ class Building:
                 else:
                     buildah.permit(credential)
                 await self._fetch(image, buildah, tree)
+                await self._check_triggers(image, buildah, tree)
             buildah.forget()
             for image in dockerfile.copied(recipe.dockerfile):
                 await self._fetch(image, buildah, tree)
@@ -165,6 +169,26 @@ class Building:
 
         if await tree.run(buildah.pull(image), keep):
             raise of_pull(image, said.decode(errors="replace"))
+
+    async def _check_triggers(self, image: str, buildah: Buildah, tree: Tree) -> None:
+        """Look at what the image wants done by whoever builds on it (ONBUILD)."""
+        said = bytearray()
+
+        async def keep(data: bytes) -> None:
+            said.extend(data)
+
+        if await tree.run(buildah.inspect(image), keep):
+            raise of_pull(image, said.decode(errors="replace"))
+        config = json.loads(said).get("Docker", {}).get("config") or {}
+        self._refuse_mounts("\n".join(config.get("OnBuild") or ()))
+
+    def _refuse_mounts(self, text: str) -> None:
+        """buildah makes the mounts of a step, as root and outside of its isolation: a link in an image leads it out."""
+        if self._trade.isolation == GVISOR and dockerfile.mounts(text):
+            reason = (
+                "RUN --mount is not to be had here: mounts are made outside of the step's isolation"
+            )
+            raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
 
     async def _do_steps(self, buildah: Buildah, tree: Tree, layers: Path, log: BuildLog) -> None:
         own_network = self._trade.isolation == GVISOR

@@ -8,6 +8,9 @@ _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.I)
 _COPY_FROM = re.compile(r"--from=(\S+)")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
 _SCRATCH = "scratch"
+# What joins two lines, with the comments between them; and what may stand within a word without being part of it.
+_JOINT = re.compile(r"[\\`][ \t]*\r?\n(?:[ \t]*#[^\n]*\n|[ \t]*\r?\n)*[ \t]*")
+_MARKS = re.compile(r"[\\`\"']")
 
 
 def bases(text: str) -> list[str]:
@@ -18,6 +21,11 @@ def bases(text: str) -> list[str]:
 def copied(text: str) -> list[str]:
     """Return the images that COPY --from names and that FROM lines do not."""
     return _images(text)[1]
+
+
+def mounts(text: str) -> bool:
+    """Tell whether a step may ask for a mount: `--mount`, however it is written. Says so of some that do not."""
+    return "--mount" in _MARKS.sub("", _JOINT.sub("", text))
 
 
 def _images(text: str) -> tuple[list[str], list[str]]:

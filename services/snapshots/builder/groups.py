@@ -27,6 +27,7 @@ class Group:
     """The group of one build, in whichever of the two versions this machine has."""
 
     def __init__(self, name: str, root: Path = ROOT) -> None:
+        self._root = root
         self._unified = (root / "cgroup.controllers").exists()
         parents = [root] if self._unified else [root / c for c in _CONTROLLERS]
         self._parents = [parent / _NAME for parent in parents]
@@ -37,7 +38,7 @@ class Group:
         for folder in self._parents:
             folder.mkdir(exist_ok=True)
         if self._unified:
-            for folder in (ROOT, self._parents[0]):
+            for folder in (self._root, self._parents[0]):
                 enabled = " ".join(f"+{c}" for c in _CONTROLLERS)
                 (folder / "cgroup.subtree_control").write_text(enabled)
         for folder in self._folders:

@@ -93,10 +93,10 @@ class World:
     def member(self) -> "Member":
         return Member(self, str(uuid4()))
 
-    async def claim(self, worker: str = "w") -> Claim | None:
+    async def claim(self, worker: str = "w", *, builds: bool = False) -> Claim | None:
         async with self.database.sessions.begin() as session:
             return await pulls.claim_pull(
-                session, worker, lease=LEASE, patience=PATIENCE, share=1000
+                session, worker, lease=LEASE, patience=PATIENCE, share=1000, builds=builds
             )
 
     async def finish(
@@ -353,8 +353,9 @@ async def a_world(
     *insecure: str,
     access: PushAccess | None = None,
     uploads: Uploads | None = None,
+    no_builder: str = "nobody does",
 ) -> AsyncIterator[World]:
-    """Serve snapshots over the database, beside a fake orgs; these hosts are spoken to without TLS."""
+    """Serve snapshots over the database, beside a fake orgs; these hosts are spoken to without TLS; `no_builder`: why nothing is built."""
     keys = folder / "keys" / "keys.json"
     keys.parent.mkdir()
     keys.write_text(Keys("", {}).renewed().dump())
@@ -377,6 +378,7 @@ async def a_world(
             *(database, heavy, url, to_auth, to_orgs, identity, trust, KeyRing(keys), http),
             access=access,
             uploads=uploads,
+            no_builder=no_builder,
         )
         background = asyncio.create_task(snapshots.run())
         serving = await snapshots.server().start(target)

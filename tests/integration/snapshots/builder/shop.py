@@ -20,7 +20,7 @@ from tests.integration.snapshots.worker.house import House
 from tests.registry import Registry
 
 _MIB = 1 << 20
-QUICK = Policy(lease=3.0, deadline=120.0, attempts=3, first_delay=0.02, longest_delay=0.05)
+QUICK = Policy(lease=60.0, deadline=300.0, attempts=3, first_delay=0.02, longest_delay=0.05)
 
 
 @dataclass

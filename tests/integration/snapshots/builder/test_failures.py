@@ -12,8 +12,9 @@ from services.snapshots.builder.possible import ISOLATIONS
 from services.snapshots.domain.contexts import ContextInvalid, ContextMissing
 from services.snapshots.domain.credentials import Credential
 from tests.bases import a_base
+from tests.images import image
 from tests.integration.snapshots.builder.shop import QUICK, Shop
-from tests.registry import PASSWORD, USER, running_registry
+from tests.registry import PASSWORD, USER, Registry, running_registry
 
 _MIB = 1 << 20
 
@@ -86,6 +87,19 @@ async def test_a_step_that_fails_is_named_with_its_exit_code(shop: Shop, isolati
 async def test_what_cannot_be_built(shop: Shop, text: str, code: str) -> None:
     row = await _failure(shop, text.format(base=shop.base))
     assert row.error_code == code, row.error_reason
+
+
+async def test_no_mounts_for_whom_nobody_trusts(shop: Shop, registry: Registry) -> None:
+    """Not even those that a base asks for."""
+    wish = "RUN --mount=type=bind,target=/x true"
+    config = {"Env": ["PATH=/bin"], "OnBuild": [wish]}
+    registry.push("triggering", "1", image((1000,), docker=True, config=config))
+    for text in (f"FROM {shop.base}\n{wish}\n", f"FROM {registry.host}/triggering:1\n"):
+        mine = shop.house.organization()
+        async with shop.builder(isolation="gvisor"):
+            row = await mine.until(await mine.build(text), "active", "build_failed", seconds=60)
+        assert (row.state, row.error_code) == ("build_failed", "DOCKERFILE_INVALID")
+        assert "--mount" in row.error_reason
 
 
 async def test_an_image_larger_than_the_organization_may_have(shop: Shop) -> None:

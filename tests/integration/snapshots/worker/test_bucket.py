@@ -8,8 +8,8 @@ from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.store.bucket import BucketStore
 from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.worker.garbage import Garbage
-from services.snapshots.worker.process import store_of
 from services.snapshots.worker.settings import WorkerSettings
+from services.snapshots.worker.stores import store_of
 from tests.images import image
 from tests.integration.snapshots.worker.house import House
 from tests.registry import Registry

@@ -1,0 +1,53 @@
+"""Which images a Dockerfile starts from."""
+
+import pytest
+
+from services.snapshots.builder.dockerfile import bases, copied, mounts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("FROM a:1\n", ["a:1"]),
+        ("from a:1 as b\nFROM b\nFROM c\nFROM a:1\n", ["a:1", "c"]),
+        ("FROM a AS Stage\nFROM stage\n", ["a"]),
+        ("# FROM no\n\n  FROM a\n", ["a"]),
+        ("FROM \\\n  # a comment between\n  a:1\n", ["a:1"]),
+        ("# escape=`\nFROM `\n a:1\n", ["a:1"]),
+        ("FROM --platform=linux/amd64 a\n", ["a"]),
+        ("ARG V=1.2\nARG H\nFROM h/${H:-x}/a:$V\n", ["h/x/a:1.2"]),
+        ('ARG V="1.2"\nFROM a:${V:+3}\n', ["a:3"]),
+        ("FROM scratch\n", []),
+        ("RUN echo \\\n FROM a\n", []),
+        ("FROM\n", []),
+        ("FROM a", ["a"]),
+        ("", []),
+    ],
+)
+def test_bases(text: str, expected: list[str]) -> None:
+    assert bases(text) == expected
+
+
+def test_copied_are_images_and_no_stages() -> None:
+    text = "FROM a AS x\nCOPY --from=x / /\nCOPY --from=0 / /\nCOPY --chown=1 --from=b:1 / /\nCOPY --from=a / /\n"
+    assert (bases(text), copied(text)) == (["a"], ["b:1"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM a\nRUN --mount=type=bind,from=b,target=/x true\n",
+        "FROM a\nrun --network=host --mount=type=cache,target=/x true\n",
+        "FROM a\nRUN --mo\\\n# between\n\n  unt=type=cache,target=/x true\n",
+        "# escape=`\nFROM a\nRUN --mo`\nunt=type=cache,target=/x true\n",
+        "FROM a\nRUN --mo\\unt=type=cache,target=/x true\n",
+        'FROM a\nRUN --"mount"=type=cache,target=/x true\n',
+        "FROM a\nONBUILD RUN --mount=type=cache,target=/x true\n",
+    ],
+)
+def test_mounts_are_seen_however_they_are_written(text: str) -> None:
+    assert mounts(text)
+
+
+def test_most_words_are_no_mounts() -> None:
+    assert not mounts("FROM a\nRUN mount; echo -- mount --m ount\n")
