@@ -3,12 +3,14 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from gateway.schemas.base import Answer, Asked, Text, iso
+from gateway.schemas.base import NO_NUL, Answer, Asked, Text, iso
 from ratoon.snapshots.v1 import bulk_job_pb2 as pb
 
 _DATE = {"format": "date-time"}
+# Longer texts are no ids, and 10,000 of these are no larger than a body may be.
+_Id = Annotated[str, StringConstraints(max_length=64, pattern=NO_NUL)]
 ActionName = Literal["activate", "deactivate", "remove"]
 OutcomeName = Literal["waiting", "done", "unchanged", "refused"]
 ACTIONS = {
@@ -24,7 +26,7 @@ _OUTCOMES = {
 
 class BulkSnapshots(Asked):
     action: ActionName = Field(description="What to do to each")
-    ids: list[Text] | None = Field(
+    ids: list[_Id] | None = Field(
         default=None, min_length=1, max_length=10_000, description="To these; or say a name"
     )
     name: Text | None = Field(
