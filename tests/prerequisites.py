@@ -31,7 +31,6 @@ PROGRAMS: Mapping[str, str] = {
     "update-ca-certificates": "ca-certificates",
     "/usr/bin/python3": "python3",
     "slirp4netns": "slirp4netns",
-    "unshare": "util-linux",
     "curl": "curl",
 }
 # Debian's release 12 has one that is too old; a recent one is among its backports. The first with systrap, and the suite.

@@ -94,8 +94,8 @@ class Attack:
     query: tuple[str, str] = ("", "")
     body: tuple[str, str] = ("", "")
 
-    def send(self, client: httpx.Client, named: str) -> tuple[int, Any, dict[str, str]]:
-        """Return status, body and headers, but for path, time and the name itself."""
+    def send(self, client: httpx.Client, *names: str) -> tuple[int, Any, dict[str, str]]:
+        """Return status, body and headers, but for path, time and the names themselves."""
         key, value = self.query
         answer = client.request(
             self.operation.method,
@@ -104,7 +104,9 @@ class Attack:
             params={key: value} if key else None,
             content=self._content(),
         )
-        text = answer.text.replace(json.dumps(named)[1:-1], "<named>") if named else answer.text
+        text = answer.text
+        for named in filter(None, names):
+            text = text.replace(json.dumps(named)[1:-1], "<named>")
         said = (
             json.loads(text) if answer.headers.get("content-type") == "application/json" else text
         )
@@ -248,7 +250,8 @@ def test_all_of_a_path_at_once(stage: Stage) -> None:
             theirs = {p: stage.victim.things.get(t, "none") for p, t in things.items()}
             nobodys = {p: unknown(t) for p, t in things.items()}
             answers = [
-                Attack(operation, credential, t).send(stage.client, "") for t in (theirs, nobodys)
+                Attack(operation, credential, t).send(stage.client, *t.values())
+                for t in (theirs, nobodys)
             ]
             assert answers[0] == answers[1], operation.name
             assert answers[0][0] >= 400

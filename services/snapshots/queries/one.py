@@ -26,10 +26,10 @@ _GET = (
     f"SELECT {columns('s.shared_use')}, p.phase, p.bytes_done, p.bytes_total, p.attempt"
     " FROM ({} LIMIT 1) AS s LEFT JOIN pulls AS p ON p.id = s.pull_id"
 )
-# Branches are tried in order until one answers: an own name is one look into one index.
+# Branches are tried in order until one answers.
 _ALL = "SELECT *, NULL::boolean AS shared_use FROM snapshots"
 _SHARED = (
-    "SELECT s.*, h.may_use FROM shares AS h JOIN snapshots AS s ON s.id = h.snapshot_id"
+    "SELECT s.*, h.may_use AS shared_use FROM shares AS h JOIN snapshots AS s ON s.id = h.snapshot_id"
     f" WHERE h.receiver_id = $1 AND {LIVING} AND NOT s.general"
 )
 _OWN_NAME = f"{_ALL} WHERE organization_id = $1 AND name = $2"
@@ -39,9 +39,13 @@ _SHARED_NAME = f"({_SHARED} AND h.name = $2 ORDER BY h.created_at, h.snapshot_id
 _SHARED_ID = f"{_SHARED} AND h.snapshot_id = $3"
 _GENERAL_NAME = f"({_ALL} WHERE general AND name = $2 ORDER BY created_at, id LIMIT 1)"
 _GENERAL_ID = f"{_ALL} WHERE id = $3 AND general"
-_BY_NAME = _GET.format(" UNION ALL ".join((_OWN_NAME, _SHARED_NAME, _GENERAL_NAME)))
+# Own ones are asked for most: others are looked for only where there is no own one.
+_OWN = _GET.format(_OWN_NAME), _GET.format(f"{_OWN_NAME} UNION ALL {_OWN_ID}")
+_OTHER = (
+    _GET.format(f"{_SHARED_NAME} UNION ALL {_GENERAL_NAME}"),
+    _GET.format(" UNION ALL ".join((_SHARED_NAME, _SHARED_ID, _GENERAL_NAME, _GENERAL_ID))),
+)
 _EACH = (_OWN_NAME, _OWN_ID, _SHARED_NAME, _SHARED_ID, _GENERAL_NAME, _GENERAL_ID)
-_BY_ANY = _GET.format(" UNION ALL ".join(_EACH))
 _BY_ID = text(_GET.format(f"{_ALL} WHERE id = :id"))
 # Where phase, bytes done, bytes in all and attempt of its work begin.
 PROGRESS = WIDTH
@@ -67,13 +71,12 @@ _STORED = text("SELECT stored FROM artifacts WHERE id = :id")
 async def get(pool: Pool, organization_id: UUID, ref: str) -> Row:
     """Return the snapshot that is meant: own, shared, general, and each of these by name, then by id; the first there is."""
     id_ = _possible(ref)
-    if id_ is None:
-        row = await pool.fetchrow(_BY_NAME, organization_id, ref)
-    else:
-        row = await pool.fetchrow(_BY_ANY, organization_id, ref, id_)
-    if row is None:
-        raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
-    return row
+    known = (organization_id, ref) if id_ is None else (organization_id, ref, id_)
+    for by_name, by_any in (_OWN, _OTHER):
+        row = await pool.fetchrow(by_name if id_ is None else by_any, *known)
+        if row is not None:
+            return row
+    raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
 
 
 async def for_use(pool: Pool, organization_id: UUID, ref: str) -> Row:

@@ -9,6 +9,7 @@ import pytest
 from services.snapshots.builder import possible
 from services.snapshots.builder.process import build
 from services.snapshots.builder.settings import BuilderSettings
+from services.snapshots.contexts.settings import ContextsSettings
 
 
 def test_switched_off_or_misspelt() -> None:
@@ -45,4 +46,4 @@ async def test_a_builder_ends_where_nothing_can_be_built(tmp_path: Path) -> None
     }
     settings = BuilderSettings.model_validate(told)
     with pytest.raises(SystemExit, match="no Dockerfiles can be built here"):
-        await build(settings, asyncio.Event())
+        await build(settings, ContextsSettings(), asyncio.Event())
