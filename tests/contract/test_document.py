@@ -91,6 +91,7 @@ HEADERS = {
     "header:If-Match",
     "header:X-Page-Size",
     "header:X-Page-Token",
+    "query:offset",
     "query:unusedForDays",
 }
 

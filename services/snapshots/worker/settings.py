@@ -25,7 +25,7 @@ class AuditSettings(BaseSettings):
     store_bucket: str = ""
 
 
-class WorkerSettings(AuditSettings, RegistrySettings, EncryptionSettings):
+class WorkerSettings(RegistrySettings, EncryptionSettings, AuditSettings):
     """Names and defaults; `store_limit_bytes` unset: as much as the disk has, but for a reserve."""
 
     identity_file: Path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.sealing import Keys
 from services.snapshots.builder import possible
 from services.snapshots.builder.process import build
 from services.snapshots.builder.settings import BuilderSettings
@@ -43,6 +44,7 @@ async def test_a_builder_ends_where_nothing_can_be_built(tmp_path: Path) -> None
         "store_path": tmp_path,
         "build_path": tmp_path,
         "build_isolation": "chroot",
+        "encryption_keys": Keys("", {}).renewed().dump(),
     }
     settings = BuilderSettings.model_validate(told)
     with pytest.raises(SystemExit, match="no Dockerfiles can be built here"):
