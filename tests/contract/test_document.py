@@ -34,7 +34,7 @@ OPERATIONS = {
     for method, op in item.items()
 }
 # Published as optional, and about things that this installation does not know.
-NOT_SAID = {"buildInfo", "gpuType", "sandboxClass", "pylonEmailHash"} | {
+NOT_SAID = {"gpuType", "sandboxClass", "pylonEmailHash"} | {
     *("posthog", "pylonAppId", "billingApiUrl", "analyticsApiUrl", "sshGatewayCommand"),
     *("sshGatewayPublicKey", "buildSha", "ssoOidc", "forcedFeatureFlags", "stripePublishableKey"),
 }
@@ -63,12 +63,13 @@ ADDED = {
     "updateApiKey",
     "updateApiKeyForUser",
 }
-# How lists are walked, changes made on condition, creates repeated: offered besides.
+# How lists are walked, changes made on condition, creates repeated, logs read on: offered besides.
 HEADERS = {
     "header:Idempotency-Key",
     "header:If-Match",
     "header:X-Page-Size",
     "header:X-Page-Token",
+    "query:offset",
     "query:unusedForDays",
 }
 
