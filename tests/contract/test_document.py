@@ -37,7 +37,7 @@ OPERATIONS = {
     for method, op in item.items()
 }
 # Published as optional, and about things that this installation does not know.
-NOT_SAID = {"buildInfo", "gpuType", "sandboxClass", "pylonEmailHash"} | {
+NOT_SAID = {"gpuType", "sandboxClass", "pylonEmailHash"} | {
     *("posthog", "pylonAppId", "billingApiUrl", "analyticsApiUrl", "sshGatewayCommand"),
     *("sshGatewayPublicKey", "buildSha", "ssoOidc", "forcedFeatureFlags", "stripePublishableKey"),
 }
@@ -85,7 +85,7 @@ ADDED = {
     "listWebhookMessageAttempts",
     "replayWebhookMessage",
 }
-# How lists are walked, changes made on condition, creates repeated: offered besides.
+# How lists are walked, changes made on condition, creates repeated, logs read on: offered besides.
 HEADERS = {
     "header:Idempotency-Key",
     "header:If-Match",
