@@ -61,11 +61,11 @@ from gateway.uses import KeyUses
 from gateway.visit import SCOPE_KEY
 
 _MODULES = (
-    # After the snapshots: `bulk` may be the name of one.
     snapshots,
-    snapshot_bulk,
     shares,
     versions,
+    # After all that is of one snapshot: `bulk` may be the name of one.
+    snapshot_bulk,
     api_keys,
     key_changes,
     # Before the organizations: `invitations` is no id of one.

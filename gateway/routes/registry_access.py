@@ -20,7 +20,8 @@ from ratoon.snapshots.v1 import registry_service_pb2 as pb
 
 operations = router("")
 _REGION = "The region that what is pushed is meant for; absent: any"
-_SCOPES_MOST, _SCOPE_LONGEST = 32, 4_096
+# All of them together fit into a request line.
+_SCOPES_MOST, _SCOPE_LONGEST = 8, 1_024
 RegionId = Annotated[str, Query(alias="regionId", max_length=255, description=_REGION)]
 Scopes = Annotated[
     list[Annotated[str, Query(max_length=_SCOPE_LONGEST)]],

@@ -39,6 +39,8 @@ def test_the_api_client(system: System, locked_registry: Registry) -> None:
     assert seen["listed"] == ["private", "hub"]
     assert seen["changed"] == ["ours", True]
     assert (seen["kept"], seen["got"]) == ("kept", "kept")
+    said = ["expiresAt", "project", "registryId", "registryUrl", "secret", "username"]
+    assert seen["access"] == said
     assert (seen["deleted"], seen["left"]) == (404, [])
 
 

@@ -75,6 +75,7 @@ NAMED: list[tuple[str, str, str]] = [
     ("replayWebhookMessage", "endpointId", "endpointId"),
 ]
 QUERIES: list[tuple[str, str, str]] = [
+    ("getTransientPushAccess", "regionId", "regionId"),
     ("getAllSnapshots", "name", "snapshotName"),
     ("getAllSnapshots", "sourceSandboxId", "snapshotId"),
     ("getOrganizationAuditLogs", "actorId", "userId"),
@@ -110,6 +111,7 @@ class Attack:
         said = (
             json.loads(text) if answer.headers.get("content-type") == "application/json" else text
         )
+        said = _without(said, _FRESH.get(self.operation.name, frozenset()))
         if isinstance(said, dict) and "statusCode" in said:
             said = {k: v for k, v in said.items() if k not in ("path", "timestamp")}
         elif self.operation.name == "getPushAccess":
@@ -132,6 +134,14 @@ class Attack:
         return json.dumps(body)
 
 
+def _without(said: Any, fresh: frozenset[str]) -> Any:
+    if isinstance(said, list):
+        return [_without(one, fresh) for one in said]
+    if isinstance(said, dict):
+        return {name: value for name, value in said.items() if name not in fresh}
+    return said
+
+
 def _opened(access: Any) -> dict[str, str]:
     """Return what fresh credentials open rather than what they are: that alone must be the same each time."""
     claims = access["sessionToken"].split(".")[1]
@@ -140,6 +150,14 @@ def _opened(access: Any) -> dict[str, str]:
     return {**{k: v for k, v in access.items() if k not in fresh}, "policy": policy}
 
 
+# What is made anew each time it is asked for.
+_FRESH = {
+    "getTransientPushAccess": frozenset({"username", "secret", "expiresAt"}),
+    # When a key was last used is noted some seconds late.
+    **dict.fromkeys(
+        ("listApiKeys", "getApiKey", "listServiceAccountApiKeys"), frozenset({"lastUsedAt"})
+    ),
+}
 _DIFFERENT = {"date", "x-request-id", "content-length"}
 
 

@@ -62,5 +62,7 @@ try:
     registries.get_registry(made.id)
 except ApiException as error:
     seen["deleted"] = error.status
+access = registries.get_transient_push_access(region_id="us")
+seen["access"] = sorted(name for name, value in access.to_dict().items() if value)
 seen["left"] = registries.list_registries()
 print(json.dumps(seen))
