@@ -165,4 +165,6 @@ async def test_the_scenarios_are_what_is_served(served: Served) -> None:
     assert {"create", "delete", "read"} <= set(targets["api_key"])
     assert {"activate", "create", "deactivate", "delete", "read"} == set(targets["snapshot"])
     assert "leave_organization" in targets["other"]
-    assert "send_webhook_message" not in targets["organization"]
+    assert "send_webhook_message" in targets["organization"]
+    # Published, and not served.
+    assert "update_sso_enabled" not in targets["organization"]
