@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.sealing import Keys
 from services.snapshots.builder.possible import ISOLATIONS
 from tests.identities import Keyring
 from tests.integration.snapshots.builder.shop import Shop
@@ -97,6 +98,7 @@ async def test_a_builder_that_ends_leaves_nothing_and_another_goes_on(
             "SNAPSHOTS_TRUSTED_DOCKERFILES": "true",
             "SNAPSHOTS_INSECURE_REGISTRIES": ",".join(shop.trade.insecure_hosts),
             "SNAPSHOTS_WORKER_LEASE_SECONDS": lease,
+            "SNAPSHOTS_ENCRYPTION_KEYS": Keys("", {}).renewed().dump(),
             "GRPC_ENABLE_FORK_SUPPORT": "0",
         }
         text = f"FROM {shop.base}\nRUN echo first\nRUN echo begun; (sleep 99 &); sleep 3\n"
