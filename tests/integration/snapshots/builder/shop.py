@@ -31,6 +31,8 @@ class Shop:
     path: Path
     base: str
     trade: Trade
+    # What builders in this process have built.
+    names: list[str]
 
     @asynccontextmanager
     async def builder(
@@ -77,13 +79,14 @@ class Shop:
             await asyncio.wait({running})
             assert running.cancelled() or running.exception() is None, running.exception()
 
-    def check_nothing_left(self) -> None:
-        """Assert that no build left a folder, a mount, a process or a group behind."""
+    def check_nothing_left(self, *more: str) -> None:
+        """Assert that no build left a folder, a mount, a process or a group behind; `more`: groups of other builders."""
         assert list((self.path / "jobs").iterdir()) == []
         assert str(self.path) not in Path("/proc/self/mountinfo").read_text()
         assert self.processes() == []
-        for folder in ROOT.glob("*/ratoon-builds/*"):
-            assert not self._is_ours(folder.name), folder
+        for name in (*self.names, *more):
+            for pattern in (f"ratoon-builds/{name}", f"*/ratoon-builds/{name}"):
+                assert list(ROOT.glob(pattern)) == []
 
     def processes(self) -> list[str]:
         """Return the command lines that name the workshop."""
@@ -97,8 +100,19 @@ class Shop:
                 found.append(said)
         return found
 
-    def _is_ours(self, name: str) -> bool:
-        return (self.path / "jobs" / name).exists()
+
+class Recorded(Workshop):
+    """Remembers which builds were done in it."""
+
+    def __init__(self, root: Path, names: list[str]) -> None:
+        super().__init__(root, cache_limit=1 << 30)
+        self._names = names
+
+    @asynccontextmanager
+    async def bench(self, organization_id: UUID, name: str) -> AsyncIterator[tuple[Path, Path]]:
+        self._names.append(name)
+        async with super().bench(organization_id, name) as folders:
+            yield folders
 
 
 @asynccontextmanager
@@ -107,8 +121,9 @@ async def a_shop(url: str, folder: Path, registry: Registry) -> AsyncIterator[Sh
     wakeups = Wakeups(url, "test")
     listening = asyncio.create_task(wakeups.run(("outbox",)))
     path = folder / "builds"
+    names: list[str] = []
     trade = Trade(
-        workshop=Workshop(path, cache_limit=1 << 30),
+        workshop=Recorded(path, names),
         contexts=NoContexts(),
         credentials=Anonymous(),
         isolation="chroot",
@@ -119,7 +134,7 @@ async def a_shop(url: str, folder: Path, registry: Registry) -> AsyncIterator[Sh
         ca=None,
     )
     house = House(url, database, wakeups, folder / "store")
-    yield Shop(house, path, f"{registry.host}/base:1", trade)
+    yield Shop(house, path, f"{registry.host}/base:1", trade, names)
     listening.cancel()
     await asyncio.wait({listening})
     await database.close()
