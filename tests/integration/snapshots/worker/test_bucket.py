@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.sealing import Keys
 from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.store.bucket import BucketStore
 from services.snapshots.store.layout import OciLayoutStore
@@ -18,7 +19,10 @@ from tests.storage import running_storage
 
 def _settings(folder: Path, **more: str) -> WorkerSettings:
     told = {"database_url": "postgresql://", "identity_file": "/", "orgs_target": "unix:/o"}
-    return WorkerSettings.model_validate({**told, "store_path": folder, **more})
+    keys = Keys("", {}).renewed().dump()
+    return WorkerSettings.model_validate(
+        {**told, "store_path": folder, "encryption_keys": keys, **more}
+    )
 
 
 async def test_an_image_is_kept_in_a_bucket_and_leaves_it(house: House, registry: Registry) -> None:
