@@ -22,6 +22,7 @@ from tests.prerequisites import client_python
 from tests.registry import Registry
 
 _SCRIPT = Path(__file__).parent / "clients" / "sdk_build.py"
+_FROM_FILES = Path(__file__).parent / "clients" / "sdk_context_build.py"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,41 @@ def test_the_client_sees_the_whole_log(system: System, base: str) -> None:
     assert "exit code 7" in seen["failed"]
     assert "STEP 2/2: RUN exit 7" in seen["failing"]
     assert "BUILD_STEP_FAILED" in seen["failing"]
+
+
+def test_the_client_builds_from_local_files(system: System, base: str, tmp_path: Path) -> None:
+    """Upload, build, store: with nothing but the client and the command that has it trust the storage."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "main.py").write_text("print('here')\n")
+    name = f"files-{uuid4().hex[:8]}"
+    told = {"URL": system.url, "KEY": system.key, "IMAGE": base, "FOLDER": str(folder)}
+    done = subprocess.run(
+        [system.program, "trust", "--", str(client_python("sdk")), str(_FROM_FILES)],
+        env={**system.environment, **told, "NAME": name},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["state"] == "active"
+    assert "COPY" in "".join(seen["logs"])
+    made = system.client.get(f"/snapshots/{name}").json()
+    assert len(made["buildInfo"]["contextHashes"]) == 1
+
+
+def test_what_is_in_no_storage_is_named(system: System, base: str) -> None:
+    missing = "0" * 64
+    info = {"dockerfileContent": f"FROM {base}\nCOPY x /x\n", "contextHashes": [missing]}
+    body = {"name": f"b-{uuid4().hex[:8]}", "buildInfo": info}
+    made = system.client.post("/snapshots", json=body).json()
+    log = system.client.get(f"/snapshots/{made['id']}/build-logs", params={"follow": "true"})
+    assert missing in log.text
+    failed = system.client.get(f"/snapshots/{made['id']}").json()
+    assert (failed["state"], failed["errorCode"]) == ("build_failed", "CONTEXT_MISSING")
+    assert missing in failed["errorReason"]
 
 
 def test_a_log_is_seen_live_and_ends_with_the_build(system: System, base: str, gate: Gate) -> None:

@@ -22,7 +22,12 @@ from services.snapshots.domain import (
     Recipe,
     Setback,
 )
-from services.snapshots.domain.contexts import ContextInvalid, ContextMissing, Contexts
+from services.snapshots.domain.contexts import (
+    ContextInvalid,
+    ContextMissing,
+    Contexts,
+    ContextsAway,
+)
 from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images import reference
 from services.snapshots.images.failures import Code as PullCode
@@ -33,6 +38,7 @@ from services.snapshots.images.transfer import PulledImage, Transfer
 from services.snapshots.queries.builds import recipe_of
 from services.snapshots.worker.admission import Admission
 from services.snapshots.worker.intake import RecordedIntake
+from services.snapshots.worker.layers import RecordedLayers
 from services.snapshots.worker.outages import steadily
 from services.snapshots.worker.tools import Tools
 
@@ -130,6 +136,10 @@ class Building:
             except ContextInvalid as invalid:
                 reason = f"the context {invalid.digest} cannot be used: {invalid.why}"
                 raise BuildFailed(Code.CONTEXT_INVALID, reason) from invalid
+            except ContextsAway as away:
+                reason = "the storage of build contexts does not answer"
+                code = Code.CONTEXT_STORAGE_UNAVAILABLE
+                raise BuildFailed(code, reason, transient=True) from away
 
     async def _fetch_bases(
         self, recipe: Recipe, buildah: Buildah, tree: Tree, report: Report
@@ -235,7 +245,8 @@ class Building:
 
     async def _store(self, recipe: Recipe, buildah: Buildah, report: Report) -> NewArtifact:
         tools, claim = self._tools, self._claim
-        transfer = Transfer(RecordedIntake(tools.store, tools.sessions, claim))
+        intake = RecordedIntake(tools.store, tools.sessions, claim)
+        transfer = Transfer(intake, layers=RecordedLayers(tools.sessions))
         name = recipe.ref.partition(":")[0]
         made: PulledImage = await transfer.bring(
             Layout(buildah.layout),

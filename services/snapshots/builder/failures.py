@@ -15,6 +15,7 @@ class Code(StrEnum):
     BUILD_STEP_FAILED = "BUILD_STEP_FAILED"
     CONTEXT_MISSING = "CONTEXT_MISSING"
     CONTEXT_INVALID = "CONTEXT_INVALID"
+    CONTEXT_STORAGE_UNAVAILABLE = "CONTEXT_STORAGE_UNAVAILABLE"
     BUILD_OUT_OF_MEMORY = "BUILD_OUT_OF_MEMORY"
     BUILD_DISK_EXCEEDED = "BUILD_DISK_EXCEEDED"
 
@@ -24,16 +25,17 @@ REMEDIES = {
     Code.BUILD_STEP_FAILED: "Read the log of the build, correct the step and create the snapshot again.",
     Code.CONTEXT_MISSING: "Upload the context again, then create the snapshot again.",
     Code.CONTEXT_INVALID: "Upload the context again, as a tar archive of files and folders below its own root.",
+    Code.CONTEXT_STORAGE_UNAVAILABLE: "Try again later; if that does not help, ask who runs this installation.",
     Code.BUILD_OUT_OF_MEMORY: "Use less memory in the step, or have the limit of builds raised.",
     Code.BUILD_DISK_EXCEEDED: "Write less in the steps, or have the limit of builds raised.",
 }
 
 
 class BuildFailed(Setback):
-    """A build ended without an image."""
+    """A build ended without an image. `transient`: the same build may succeed later."""
 
-    def __init__(self, code: Code, reason: str) -> None:
-        super().__init__(code, reason, REMEDIES[code])
+    def __init__(self, code: Code, reason: str, *, transient: bool = False) -> None:
+        super().__init__(code, reason, REMEDIES[code], transient=transient)
 
 
 # Nothing in the step is escaped: the end of one that ran is known, that of any other is where it may be first.
