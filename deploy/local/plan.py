@@ -227,6 +227,7 @@ def context_environment(site: Site, context: str) -> dict[str, str]:
         environment["SNAPSHOTS_WORKER_METRICS_LISTEN"] = worker
         if site.storage is not None:
             environment |= site.storage.contexts_environment()
+        environment["SNAPSHOTS_BUILDER"] = "false" if site.no_builder else "true"
         environment["SNAPSHOTS_NO_BUILDER"] = site.no_builder
     if not own_server(context, site.environ):
         assert site.cluster is not None

@@ -206,7 +206,7 @@ async def serve(settings: Settings, contexts: ContextsSettings, stop: asyncio.Ev
             *(database, heavy, url, auth, orgs, identity, trust, ring, http),
             access=access,
             uploads=uploads_from(contexts),
-            no_builder=settings.no_builder,
+            no_builder="" if settings.builder else settings.no_builder,
         )
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)

@@ -34,7 +34,8 @@ class Settings(RegistrySettings, KeySettings):
     trust_file: Path
     auth_target: str
     orgs_target: str
-    # Why no builder works for this server, as it is told to who asks for a build; empty: one does.
+    # Whether a builder works for this server; if not, why not, as it is told to who asks for a build.
+    builder: bool = False
     no_builder: str = "no builder is set up"
     # What tokens for the own registry are signed with, and the certificate that it trusts.
     push_registry_key_file: Path | None = None
