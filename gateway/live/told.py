@@ -68,6 +68,8 @@ def _shown(
         region_ids=seen.region_ids,
         ref=seen.ref,
         source_sandbox_id=seen.source_sandbox_id,
+        version=seen.version,
+        use_count=seen.use_count,
     )
     snapshot.create_time.FromMicroseconds(created)
     snapshot.update_time.FromMicroseconds(seen.update_micros or created)

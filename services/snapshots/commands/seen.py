@@ -22,6 +22,8 @@ _COLUMNS = {
     "failure_code": "s.error_code",
     "failure_reason": "s.error_reason",
     "failure_remedy": "s.error_remedy",
+    "version": "s.version",
+    "use_count": "s.use_count",
     "create_micros": "(date_part('epoch', s.created_at) * 1000000)::bigint",
     "update_micros": "(date_part('epoch', s.updated_at) * 1000000)::bigint",
     "last_use_micros": "(date_part('epoch', s.last_used_at) * 1000000)::bigint",

@@ -24,6 +24,8 @@ class SnapshotSeen:
     create_micros: int = 0
     update_micros: int = 0
     last_use_micros: int | None = None
+    version: int = 1
+    use_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

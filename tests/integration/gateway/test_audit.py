@@ -163,7 +163,8 @@ async def test_the_scenarios_are_what_is_served(served: Served) -> None:
     assert list(targets) == sorted(targets)
     assert targets["api_key"] == sorted(targets["api_key"])
     assert {"create", "delete", "read"} <= set(targets["api_key"])
-    assert {"activate", "create", "deactivate", "delete", "read"} == set(targets["snapshot"])
+    moves = {"activate", "deactivate", "set_general_status", "update", "update_access"}
+    assert moves | {"create", "delete", "read"} == set(targets["snapshot"])
     assert "leave_organization" in targets["other"]
     assert "send_webhook_message" in targets["organization"]
     # Published, and not served.

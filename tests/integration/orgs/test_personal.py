@@ -30,7 +30,10 @@ async def test_a_new_user_owns_an_organization_with_the_default_region(house: Ho
             "organization_created",
             {"organization_id": organization_id, "name": "Personal", "personal": True},
         ),
-        ("membership_changed", {"organization_id": organization_id, "user_id": user_id}),
+        (
+            "membership_changed",
+            {"organization_id": organization_id, "user_id": user_id, "began": True},
+        ),
     ]
 
 

@@ -624,6 +624,8 @@ class SnapshotSeen(_message.Message):
     CREATE_MICROS_FIELD_NUMBER: _builtins.int
     UPDATE_MICROS_FIELD_NUMBER: _builtins.int
     LAST_USE_MICROS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    USE_COUNT_FIELD_NUMBER: _builtins.int
     general: _builtins.bool
     """It is offered to all organizations."""
     image_ref: _builtins.str
@@ -654,6 +656,10 @@ class SnapshotSeen(_message.Message):
     """When it changed last, likewise."""
     last_use_micros: _builtins.int
     """When it was used last, likewise. Unset: never."""
+    version: _builtins.int
+    """Number of the version that it stands for."""
+    use_count: _builtins.int
+    """How many sandboxes started from it."""
     @_builtins.property
     def entrypoint(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What a sandbox runs."""
@@ -682,10 +688,12 @@ class SnapshotSeen(_message.Message):
         create_micros: _builtins.int = ...,
         update_micros: _builtins.int = ...,
         last_use_micros: _builtins.int | None = ...,
+        version: _builtins.int = ...,
+        use_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "last_use_micros", b"last_use_micros", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_micros", b"create_micros", "disk", b"disk", "entrypoint", b"entrypoint", "failure_code", b"failure_code", "failure_reason", b"failure_reason", "failure_remedy", b"failure_remedy", "general", b"general", "gpu", b"gpu", "image_ref", b"image_ref", "last_use_micros", b"last_use_micros", "memory", b"memory", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "update_micros", b"update_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_micros", b"create_micros", "disk", b"disk", "entrypoint", b"entrypoint", "failure_code", b"failure_code", "failure_reason", b"failure_reason", "failure_remedy", b"failure_remedy", "general", b"general", "gpu", b"gpu", "image_ref", b"image_ref", "last_use_micros", b"last_use_micros", "memory", b"memory", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "update_micros", b"update_micros", "use_count", b"use_count", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_use_micros: _TypeAlias = _typing.Literal["last_use_micros"]  # noqa: Y015
     _WhichOneofArgType__last_use_micros: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros"]  # noqa: Y015
