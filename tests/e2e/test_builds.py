@@ -156,7 +156,9 @@ def test_a_log_is_seen_live_and_ends_with_the_build(system: System, base: str, g
             if line == "one":
                 # It is here while the step that said it still runs.
                 now = system.client.get(f"/snapshots/{made['id']}").json()
-                assert (now["state"], now["progress"]["phase"]) == ("building", "building")
+                assert now["state"] == "building"
+                # How far it is is written down now and then.
+                assert now["progress"]["phase"] in ("resolving", "building")
                 gate.open.set()
     assert {"one", "two"} <= set(seen)
     done = system.client.get(f"/snapshots/{made['id']}").json()

@@ -18,13 +18,20 @@ import httpx
 import pytest
 
 from bench.system import System
+from tests.bases import a_base
 from tests.e2e.test_crashes import answers, postmaster, until
 from tests.images import image
 from tests.registry import Registry
 from tests.soak import rounds
 
 ROUNDS = rounds(5, 100)
-VICTIMS = ("services.snapshots work", "services.snapshots serve", "gateway serve", "postgres")
+VICTIMS = (
+    "services.snapshots work",
+    "services.snapshots build",
+    "services.snapshots serve",
+    "gateway serve",
+    "postgres",
+)
 _ENDS = {"active", "inactive", "error", "build_failed", "gone"}
 
 
@@ -46,10 +53,10 @@ class Round:
         # Nobody is there to answer, or what stands behind is away: the client tries again later.
         return None if answer.status_code in (502, 503, 504) else answer
 
-    def create(self, image_name: str, *ends: str) -> str:
+    def create(self, source: dict[str, Any], *ends: str) -> str:
         name = f"crash-{uuid4().hex[:12]}"
         self.ends[name] = set(ends)
-        answer = self.ask("POST", "/snapshots", json={"name": name, "imageName": image_name})
+        answer = self.ask("POST", "/snapshots", json={"name": name, **source})
         if answer is None:
             self.unanswered.add(name)
         else:
@@ -108,20 +115,25 @@ def _kill(system: System, victim: str) -> None:
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_killed_at_any_moment(system: System, party: None, registry: Registry, seed: int) -> None:
     chance = random.Random(seed)
+    registry.push("matrix-base", "1", a_base())
     for number in range(3):
         sizes = [chance.randint(100_000, 3_000_000) for _ in range(3)]
         registry.push(f"matrix{seed}", str(number), image(sizes, seed=9_000 + seed * 10 + number))
     going = Round(system, chance)
     deeds = [
         *(("create", number) for number in (0, 1, 2, 0)),
+        *(("build", 0), ("build", 1), ("build", 0)),
         *(("absent", 0), ("kill", 0), ("kill", 1), ("deactivate", 0), ("delete", 0)),
     ]
     chance.shuffle(deeds)
     for deed, number in deeds:
         if deed == "create":
-            going.create(f"{registry.host}/matrix{seed}:{number}", "active")
+            going.create({"imageName": f"{registry.host}/matrix{seed}:{number}"}, "active")
         elif deed == "absent":
-            going.create(f"{registry.host}/matrix{seed}:absent", "error")
+            going.create({"imageName": f"{registry.host}/matrix{seed}:absent"}, "error")
+        elif deed == "build":
+            steps = f"FROM {registry.host}/matrix-base:1\nRUN echo {seed} {number} > /built\n"
+            going.create({"buildInfo": {"dockerfileContent": steps}}, "active")
         elif deed == "kill":
             _kill(system, chance.choice(VICTIMS))
         elif going.ends:

@@ -10,12 +10,8 @@ from services.snapshots.domain import (
     NAME_LENGTH,
     IdRequired,
     SnapshotNotFound,
-    check_usable_by,
 )
 from services.snapshots.queries.rows import (
-    GENERAL,
-    ORGANIZATION_ID,
-    SHARED_USE,
     WIDTH,
     Row,
     columns,
@@ -77,18 +73,6 @@ async def get(pool: Pool, organization_id: UUID, ref: str) -> Row:
         if row is not None:
             return row
     raise SnapshotNotFound(f"snapshot {ref} does not exist", snapshot=ref)
-
-
-async def for_use(pool: Pool, organization_id: UUID, ref: str) -> Row:
-    """Return what `get` does, if the organization may start from it. Refused with SNAPSHOT_USE_FORBIDDEN besides."""
-    row = await get(pool, organization_id, ref)
-    check_usable_by(
-        str(organization_id),
-        owner_id=row[ORGANIZATION_ID],
-        general=row[GENERAL],
-        shared_use=row[SHARED_USE],
-    )
-    return row
 
 
 async def by_id(session: AsyncSession, id_: UUID) -> Row:

@@ -13,7 +13,6 @@ from ratoon.events.v1 import event_pb2
 from ratoon.orgs.v1 import organization_service_pb2 as orgs_pb
 from ratoon.snapshots.v1 import snapshot_pb2
 from services.snapshots.domain import MOST_SHARES
-from services.snapshots.queries import one
 from tests.integration.snapshots.orgs import limits
 from tests.integration.snapshots.world import Member, World, refused
 from tests.soak import rounds
@@ -113,7 +112,7 @@ async def test_what_became_general_is_everybodys_and_no_more_shared(
     for member in (you, stranger):
         assert (await member.get("both")).shared_by == ""
         assert await listed(member) == ["both"]
-        assert await one.for_use(world.database.pool, UUID(member.organization), "both")
+        assert (await member.resolve("both")).snapshot.id == made.id
     await world.database.pool.execute("UPDATE snapshots SET general = false")
     assert (await you.get("both")).shared_by == me.organization
     async with refused(*NOT_FOUND):
@@ -124,17 +123,15 @@ async def test_reading_is_not_using(world: World, me: Member, you: Member) -> No
     made = await me.active("looked-at")
     await me.share(made.id, you, use=False)
     assert list((await you.get("looked-at")).share_rights) == [READ]
-    receiver, pool = UUID(you.organization), world.database.pool
     for ref in (made.id, "looked-at"):
-        with pytest.raises(Exception, match="for reading only") as caught:
-            await one.for_use(pool, receiver, ref)
-        assert getattr(caught.value, "reason", "") == "SNAPSHOT_USE_FORBIDDEN"
-        assert (await one.for_use(pool, UUID(me.organization), ref))[0] == made.id
+        async with refused("SNAPSHOT_USE_FORBIDDEN", grpc.StatusCode.PERMISSION_DENIED):
+            await you.resolve(ref)
+        assert (await me.resolve(ref)).snapshot.id == made.id
     await me.share(made.id, you)
-    assert (await one.for_use(pool, receiver, "looked-at"))[0] == made.id
+    assert (await you.resolve("looked-at")).snapshot.id == made.id
     await me.unshare(made.id, you)
-    with pytest.raises(Exception, match="does not exist"):
-        await one.for_use(pool, receiver, "looked-at")
+    async with refused(*NOT_FOUND):
+        await you.resolve("looked-at")
 
 
 async def test_a_receiver_changes_nothing_and_learns_nothing_of_the_owner(
