@@ -8,7 +8,7 @@ from chassis.db import Database, Pool
 from ratoon.snapshots.v1 import snapshot_admin_service_pb2 as pb
 from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import SnapshotAdminServiceServicer
 from services.snapshots.commands.general import set_general
-from services.snapshots.convert import whole
+from services.snapshots.convert.snapshots import whole
 from services.snapshots.domain import IdRequired, ImageRefInvalid
 from services.snapshots.images.reference import InvalidReference, parse
 from services.snapshots.queries import one

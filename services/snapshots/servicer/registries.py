@@ -18,7 +18,7 @@ from ratoon.snapshots.v1.registry_service_pb2_grpc import RegistryServiceService
 from services.snapshots.commands import grants
 from services.snapshots.commands import registries as commands
 from services.snapshots.commands.sealed import password_of
-from services.snapshots.convert import registry_draft_from_proto, registry_to_proto
+from services.snapshots.convert.registries import registry_draft_from_proto, registry_to_proto
 from services.snapshots.domain.grants import (
     PushRegistryUnavailable,
     granted,

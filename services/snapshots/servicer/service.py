@@ -15,15 +15,9 @@ from ratoon.snapshots.v1 import snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceServicer
 from services.snapshots.commands import create, lifecycle
-from services.snapshots.convert import (
-    created_to_proto,
-    draft_from_proto,
-    fill,
-    fill_build,
-    page_from_proto,
-    wants_build,
-    whole,
-)
+from services.snapshots.convert.drafts import draft_from_proto, wants_build
+from services.snapshots.convert.pages import page_from_proto
+from services.snapshots.convert.snapshots import created_to_proto, fill, fill_build, whole
 from services.snapshots.domain import (
     BuilderUnavailable,
     Draft,

@@ -9,7 +9,7 @@ from chassis.db import Database
 from ratoon.snapshots.v1 import share_service_pb2 as pb
 from ratoon.snapshots.v1.share_service_pb2_grpc import ShareServiceServicer
 from services.snapshots.commands import shares
-from services.snapshots.convert import receiver_from, share_to_proto, terms_from_proto
+from services.snapshots.convert.shares import receiver_from, share_to_proto, terms_from_proto
 from services.snapshots.queries import shares as queries
 from services.snapshots.queries.one import uuid_from
 

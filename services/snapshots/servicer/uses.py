@@ -12,7 +12,7 @@ from chassis.grpc.wire import from_timestamp
 from ratoon.snapshots.v1 import snapshot_use_service_pb2 as pb
 from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import SnapshotUseServiceServicer
 from services.snapshots.commands import uses
-from services.snapshots.convert import whole
+from services.snapshots.convert.snapshots import whole
 from services.snapshots.domain import Limits, OrganizationGone, UseInvalid
 from services.snapshots.peers import Organizations
 from services.snapshots.queries import one

@@ -13,7 +13,8 @@ from chassis.grpc.interceptors import current_caller
 from ratoon.snapshots.v1 import version_service_pb2 as pb
 from ratoon.snapshots.v1.version_service_pb2_grpc import VersionServiceServicer
 from services.snapshots.commands import versions
-from services.snapshots.convert import image_from_proto, version_to_proto, wants_build
+from services.snapshots.convert.drafts import image_from_proto, wants_build
+from services.snapshots.convert.versions import version_to_proto
 from services.snapshots.domain import BuilderUnavailable, Limits
 from services.snapshots.peers import Organizations
 from services.snapshots.queries import shares

@@ -1,0 +1,1 @@
+"""Rows to protobuf, and requests to what the commands take, one module a noun."""
