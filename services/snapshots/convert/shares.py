@@ -55,5 +55,5 @@ def share_to_proto(row: Any) -> share_pb2.Share:
     )
 
 
-def rights_to_proto(use: bool) -> list[snapshot_pb2.ShareRight]:
+def rights_to_proto(use: bool) -> list[snapshot_pb2.ShareRight.ValueType]:
     return [_RIGHTS[right] for right in rights(use)]

@@ -2,6 +2,7 @@
 
 import hmac
 import time
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +39,15 @@ Context = ServicerContext[Any, Any]
 _TESTS_AT_ONCE = 2
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryTools:
+    """The keys that seal passwords, the way to registries, and the way into the own one, if there is one."""
+
+    ring: KeyRing
+    http: Http
+    access: PushAccess | None
+
+
 class RegistryServicer(RegistryServiceServicer):
     """Serves the registries of all organizations; the door has checked who calls and for which."""
 
@@ -45,15 +55,13 @@ class RegistryServicer(RegistryServiceServicer):
         self,
         database: Database,
         organizations: Organizations,
-        ring: KeyRing,
-        http: Http,
+        tools: RegistryTools,
         fingerprint: bytes,
-        access: PushAccess | None,
     ) -> None:
         """`fingerprint` is a secret by which passwords are compared that are not to be kept."""
         self._sessions, self._pool = database.sessions, database.pool
-        self._organizations, self._access = organizations, access
-        self._ring, self._http = ring, http
+        self._organizations, self._access = organizations, tools.access
+        self._ring, self._http = tools.ring, tools.http
         self._fingerprint = fingerprint
         self._tests = Turns(_TESTS_AT_ONCE)
 

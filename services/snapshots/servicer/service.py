@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -49,29 +50,28 @@ Context = ServicerContext[Any, Any]
 _PAGES_AT_ONCE, _COSTLY_AT_ONCE = 4, 1
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all calls share."""
+
+    organizations: Organizations
+    pages: Pages
+    reviews: Reviews
+    notifier: Notifier
+    logs: Logs
+
+
 class SnapshotServicer(SnapshotServiceServicer):
     """Serves the snapshots of all organizations; the door has checked who calls and for which.
 
     `no_builder`: why nothing is built here; empty: something is.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        pages: Pages,
-        organizations: Organizations,
-        reviews: Reviews,
-        notifier: Notifier,
-        logs: Logs,
-        no_builder: str,
-    ) -> None:
-        self._sessions = database.sessions
-        self._pool = database.pool
-        self._pages = pages
-        self._organizations = organizations
-        self._reviews = reviews
-        self._notifier = notifier
-        self._logs, self._no_builder = logs, no_builder
+    def __init__(self, database: Database, tools: Tools, no_builder: str) -> None:
+        self._sessions, self._pool = database.sessions, database.pool
+        self._organizations, self._pages = tools.organizations, tools.pages
+        self._reviews, self._notifier, self._logs = tools.reviews, tools.notifier, tools.logs
+        self._no_builder = no_builder
         self._usual, self._costly = Turns(_PAGES_AT_ONCE), Turns(_COSTLY_AT_ONCE)
 
     async def CreateSnapshot(

@@ -47,13 +47,14 @@ from ratoon.snapshots.v1.snapshot_admin_service_pb2_grpc import SnapshotAdminSer
 from ratoon.snapshots.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from ratoon.snapshots.v1.snapshot_use_service_pb2_grpc import SnapshotUseServiceStub
 from ratoon.snapshots.v1.version_service_pb2_grpc import VersionServiceStub
-from services.snapshots.__main__ import Snapshots, connect_heavy, connect_hot
 from services.snapshots.commands import blobs, pulls, removals, trimming
 from services.snapshots.domain import Blob, Claim, Failure, NewArtifact
 from services.snapshots.domain.uploads import Uploads
 from services.snapshots.images.http import Http
 from services.snapshots.peers import Organizations
 from services.snapshots.registries.tokens import PushAccess
+from services.snapshots.servicer.registries import RegistryTools
+from services.snapshots.serving import Neighbours, Snapshots, connect_both
 from services.snapshots.worker.bulk import Bulk
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import FakeOrgs
@@ -365,7 +366,8 @@ async def a_world(
     neighbour.add(organization_service_pb2, add_OrganizationServiceServicer_to_server, orgs)
     neighbour.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, orgs)
     beside = await neighbour.start(f"unix:{folder}/o")
-    database, heavy = await connect_hot(url), await connect_heavy(url)
+    databases = await connect_both(url)
+    database = databases.usual
     target = f"unix:{folder}/s"
     async with (
         Http(insecure_hosts=frozenset(insecure)) as http,
@@ -373,10 +375,11 @@ async def a_world(
         channel(f"unix:{folder}/o", organization_service_pb2, event_feed_service_pb2) as to_orgs,
         channel(target, pb, *_BESIDES) as opened,
     ):
-        identity, trust = keyring.identity("snapshots"), keyring.trust()
+        identity = keyring.identity("snapshots")
         snapshots = Snapshots(
-            *(database, heavy, url, to_auth, to_orgs, identity, trust, KeyRing(keys), http),
-            access=access,
+            databases,
+            Neighbours(to_auth, to_orgs, identity, keyring.trust()),
+            RegistryTools(KeyRing(keys), http, access),
             uploads=uploads,
             no_builder=no_builder,
         )
@@ -391,7 +394,7 @@ async def a_world(
             Bulk(
                 database.sessions,
                 Wakeups(url, "bulk under test"),
-                Organizations(to_orgs, keyring.identity("snapshots")),
+                Organizations(to_orgs, identity),
             ),
             ShareServiceStub(opened),
             VersionServiceStub(opened),
@@ -406,5 +409,4 @@ async def a_world(
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
         await beside.stop(None)
-    await heavy.close()
-    await database.close()
+    await databases.close()
