@@ -2,61 +2,32 @@
 
 import asyncio
 import logging
-from uuid import uuid4
 
-from chassis.db import Sessions
 from chassis.listen import Wakeups
 from services.snapshots.builder.building import Building, Trade
 from services.snapshots.builder.groups import Group
 from services.snapshots.builder.measures import BUILDING
 from services.snapshots.commands.moves import WORK
-from services.snapshots.store.port import Store
-from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.job import Job
-from services.snapshots.worker.policy import Policy
-from services.snapshots.worker.room import Room
-from services.snapshots.worker.scheduler import Scheduler
-from services.snapshots.worker.tools import LargestImage, Tools
+from services.snapshots.worker.scheduler import Kind, Scheduler
+from services.snapshots.worker.tools import Tools
 
 log = logging.getLogger(__name__)
 _SHRINK_SECONDS = 3600.0
 
 
 class Builder:
-    """`places`: builds at once. `store_limit`: bytes the store may hold; None: what the disk has."""
+    """`places`: builds at once."""
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        wakeups: Wakeups,
-        store: Store,
-        largest_image: LargestImage,
-        trade: Trade,
-        *,
-        places: int,
-        policy: Policy,
-        store_limit: int | None,
-    ) -> None:
+    def __init__(self, tools: Tools, wakeups: Wakeups, trade: Trade, *, places: int) -> None:
         self._wakeups, self._trade = wakeups, trade
-        room = Room(store, store_limit)
-        tools = Tools(
-            sessions,
-            store,
-            room,
-            Garbage(sessions, store),
-            largest_image,
-            policy,
-            trade.credentials,
+        builds = Kind(
+            lambda claim: Job(tools, claim, Building(tools, trade, claim), BUILDING),
+            BUILDING,
+            builds=True,
         )
         self._scheduler = Scheduler(
-            sessions,
-            wakeups,
-            lambda claim: Job(tools, claim, Building(tools, trade, claim), BUILDING),
-            name=uuid4().hex,
-            places=places,
-            policy=policy,
-            measures=BUILDING,
-            builds=True,
+            tools.sessions, wakeups, builds, places=places, policy=tools.policy
         )
 
     async def run(self) -> None:

@@ -28,7 +28,6 @@ from services.snapshots.domain.contexts import (
     Contexts,
     ContextsAway,
 )
-from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images import reference
 from services.snapshots.images.failures import Code as PullCode
 from services.snapshots.images.failures import PullFailed
@@ -51,7 +50,6 @@ class Trade:
 
     workshop: Workshop
     contexts: Contexts
-    credentials: Credentials
     isolation: str
     limits: Limits
     disk_limit: int
@@ -152,7 +150,7 @@ class Building:
         self._refuse_mounts(recipe.dockerfile)
         try:
             for image in dockerfile.bases(recipe.dockerfile):
-                credential = await self._trade.credentials.of(self._claim.organization_id, image)
+                credential = await self._tools.credentials.of(self._claim.organization_id, image)
                 if credential is None:
                     buildah.forget()
                 else:

@@ -19,12 +19,14 @@ from services.snapshots.builder.workshop import Workshop
 from services.snapshots.contexts.factory import contexts_from
 from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.domain.contexts import Contexts
-from services.snapshots.domain.credentials import Credentials
 from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.peers import SERVICES, Organizations
+from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.limits import patient
 from services.snapshots.worker.policy import Policy
+from services.snapshots.worker.room import Room
 from services.snapshots.worker.stores import store_of
+from services.snapshots.worker.tools import Tools
 
 log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 1.0
@@ -40,22 +42,20 @@ async def build(settings: BuilderSettings, uploads: ContextsSettings, stop: asyn
     contexts = contexts_from(uploads)
     database = await connect(url, application="snapshots builder", sessions=3 * places + 2, hot=1)
     async with channel(settings.orgs_target, *SERVICES) as orgs:
-        builder = Builder(
-            database.sessions,
-            Wakeups(url, "snapshots builder"),
-            store_of(settings, uploads),
-            patient(Organizations(orgs, identity).limits_of),
-            _trade(
-                settings,
-                contexts,
-                OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
-            ),
-            places=places,
+        store = store_of(settings, uploads)
+        tools = Tools(
+            sessions=database.sessions,
+            store=store,
+            room=Room(store, settings.store_limit_bytes),
+            garbage=Garbage(database.sessions, store),
+            largest_image=patient(Organizations(orgs, identity).limits_of),
             policy=Policy(
                 lease=settings.worker_lease_seconds, deadline=settings.build_deadline_seconds
             ),
-            store_limit=settings.store_limit_bytes,
+            credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
         )
+        wakeups, trade = Wakeups(url, "snapshots builder"), _trade(settings, contexts)
+        builder = Builder(tools, wakeups, trade, places=places)
         await _until(stop, builder)
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
@@ -64,11 +64,10 @@ async def build(settings: BuilderSettings, uploads: ContextsSettings, stop: asyn
         log.warning("the database does not answer the goodbye")
 
 
-def _trade(settings: BuilderSettings, contexts: Contexts, credentials: Credentials) -> Trade:
+def _trade(settings: BuilderSettings, contexts: Contexts) -> Trade:
     return Trade(
         workshop=Workshop(settings.build_path, cache_limit=settings.build_cache_bytes),
         contexts=contexts,
-        credentials=credentials,
         isolation=settings.build_isolation,
         limits=Limits(settings.build_memory_bytes, settings.build_cpus, settings.build_processes),
         disk_limit=settings.build_disk_bytes,

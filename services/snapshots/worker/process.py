@@ -17,10 +17,13 @@ from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.images.http import Http
 from services.snapshots.peers import SERVICES, Organizations
 from services.snapshots.worker.bulk import Bulk
+from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.limits import patient
 from services.snapshots.worker.policy import Policy
+from services.snapshots.worker.room import Room
 from services.snapshots.worker.settings import WorkerSettings
 from services.snapshots.worker.stores import store_of
+from services.snapshots.worker.tools import Tools
 from services.snapshots.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -44,21 +47,20 @@ async def work(
     ):
         organizations = Organizations(orgs, identity)
         bulk = Bulk(database.sessions, wakeups, organizations)
-        worker = Worker(
-            database.sessions,
-            wakeups,
-            http,
-            store,
-            patient(organizations.limits_of),
-            places=places,
+        tools = Tools(
+            sessions=database.sessions,
+            store=store,
+            room=Room(store, settings.store_limit_bytes),
+            garbage=Garbage(database.sessions, store),
+            largest_image=patient(organizations.limits_of),
             policy=Policy(
                 lease=settings.worker_lease_seconds,
                 deadline=settings.pull_deadline_seconds,
                 versions_kept=settings.versions_kept,
             ),
-            store_limit=settings.store_limit_bytes,
             credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
         )
+        worker = Worker(tools, wakeups, http, places=places)
         await _until(stop, worker.run(), bulk.run(), _expiry(contexts))
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):

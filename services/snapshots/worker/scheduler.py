@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from uuid import uuid4
 
 from chassis.db import Sessions
 from chassis.listen import Wakeups
@@ -25,27 +27,29 @@ _LAST_CLAIM_SECONDS = 1.0
 _BREATH_SECONDS = 0.01
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of work: how it is done and measured.
+
+    `builds`: it is what is to be built instead of pulled, and for each organization one is built at a time.
+    """
+
+    job: Callable[[Claim], Job]
+    measures: Measures
+    builds: bool = False
+
+
 class Scheduler:
-    """Any number of them, in any number of processes, share the work; `name` tells them apart."""
+    """Any number of them, in any number of processes, share the work; a random name tells them apart."""
 
     def __init__(
-        self,
-        sessions: Sessions,
-        wakeups: Wakeups,
-        job: Callable[[Claim], Job],
-        *,
-        name: str,
-        places: int,
-        policy: Policy,
-        measures: Measures,
-        builds: bool = False,
+        self, sessions: Sessions, wakeups: Wakeups, kind: Kind, *, places: int, policy: Policy
     ) -> None:
-        """`builds`: it looks for what is to be built instead of pulled, and builds for each organization one at a time."""
-        self._sessions, self._wakeups, self._job = sessions, wakeups, job
-        self._name, self._places, self._policy = name, places, policy
-        self._measures, self._builds = measures, builds
+        self._sessions, self._wakeups = sessions, wakeups
+        self._job, self._measures, self._builds = kind.job, kind.measures, kind.builds
+        self._name, self._places, self._policy = uuid4().hex, places, policy
         # So that one organization's flood leaves a place to the others.
-        self._share = 1 if builds else max(1, places - 1)
+        self._share = 1 if kind.builds else max(1, places - 1)
         self._running: set[Job] = set()
 
     async def run(self) -> None:

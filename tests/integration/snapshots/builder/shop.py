@@ -14,7 +14,7 @@ from services.snapshots.builder.building import Trade
 from services.snapshots.builder.groups import ROOT, Limits
 from services.snapshots.builder.workshop import Workshop
 from services.snapshots.domain.contexts import Contexts, NoContexts
-from services.snapshots.domain.credentials import Anonymous, Credentials
+from services.snapshots.domain.credentials import Credentials
 from services.snapshots.worker.policy import Policy
 from tests.integration.snapshots.worker.house import House
 from tests.registry import Registry
@@ -48,29 +48,18 @@ class Shop:
         disk: int = 200 * _MIB,
         log: int = _MIB,
     ) -> AsyncIterator[Builder]:
-        async def largest(_organization_id: UUID) -> int:
-            return self.house.largest
-
         trade = replace(
             self.trade,
             contexts=contexts or NoContexts(),
-            credentials=credentials or Anonymous(),
             insecure_hosts=self.trade.insecure_hosts | set(hosts),
             isolation=isolation,
             limits=limits or self.trade.limits,
             disk_limit=disk,
             log_limit=log,
         )
-        builder = Builder(
-            self.house.database.sessions,
-            Wakeups(self.house.url, "builder under test"),
-            self.house.store,
-            largest,
-            trade,
-            places=places,
-            policy=policy,
-            store_limit=None,
-        )
+        tools = self.house.tools(policy, credentials)
+        wakeups = Wakeups(self.house.url, "builder under test")
+        builder = Builder(tools, wakeups, trade, places=places)
         running = asyncio.create_task(builder.run())
         try:
             yield builder
@@ -125,7 +114,6 @@ async def a_shop(url: str, folder: Path, registry: Registry) -> AsyncIterator[Sh
     trade = Trade(
         workshop=Recorded(path, names),
         contexts=NoContexts(),
-        credentials=Anonymous(),
         isolation="chroot",
         limits=Limits(memory=512 * _MIB, cpus=2, processes=512),
         disk_limit=200 * _MIB,

@@ -29,13 +29,15 @@ from services.snapshots.domain import (
     pinned,
     recipe,
 )
-from services.snapshots.domain.credentials import Credentials
+from services.snapshots.domain.credentials import Anonymous, Credentials
 from services.snapshots.images.http import Http, Timeouts
 from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.store.partials import lock_now
 from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.outages import steadily
 from services.snapshots.worker.policy import Policy
+from services.snapshots.worker.room import Room
+from services.snapshots.worker.tools import Tools
 from services.snapshots.worker.worker import Worker
 
 _MAXIMA = Maxima(4, 8, 10)
@@ -72,6 +74,24 @@ class House:
     def organization(self) -> "Organization":
         return Organization(self, uuid4())
 
+    def tools(
+        self, policy: Policy, credentials: Credentials | None = None, store_limit: int | None = None
+    ) -> Tools:
+        """Without `credentials` everything is pulled as anybody; without a limit the store has the disk."""
+
+        async def largest(_organization_id: UUID) -> int:
+            return self.largest
+
+        return Tools(
+            sessions=self.database.sessions,
+            store=self.store,
+            room=Room(self.store, store_limit),
+            garbage=self.garbage,
+            largest_image=largest,
+            policy=policy,
+            credentials=credentials or Anonymous(),
+        )
+
     @asynccontextmanager
     async def worker(
         self,
@@ -82,21 +102,10 @@ class House:
         timeouts: Timeouts = TIMEOUTS,
         credentials: Credentials | None = None,
     ) -> AsyncIterator[Worker]:
-        async def largest(_organization_id: UUID) -> int:
-            return self.largest
-
+        tools = self.tools(policy, credentials, store_limit)
         async with Http(insecure_hosts=frozenset(hosts), timeouts=timeouts) as http:
-            worker = Worker(
-                self.database.sessions,
-                Wakeups(self.url, "worker under test"),
-                http,
-                self.store,
-                largest,
-                places=places,
-                policy=policy,
-                store_limit=store_limit,
-                credentials=credentials,
-            )
+            wakeups = Wakeups(self.url, "worker under test")
+            worker = Worker(tools, wakeups, http, places=places)
             running = asyncio.create_task(worker.run())
             try:
                 yield worker
