@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from deploy.local import cli
+from deploy.local.parser import parser
 from deploy.local.state import default_home
 
 
 def test_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RATOON_PORT", raising=False)
-    parsed = cli.parser().parse_args(["up"])
+    parsed = parser().parse_args(["up"])
     assert (parsed.port, parsed.edge, parsed.detach, parsed.postgres_bin) == (
         3986,
         False,
@@ -23,10 +24,10 @@ def test_variables_stand_in_for_options(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("RATOON_PORT", "4000")
     monkeypatch.setenv("RATOON_HOME", "/srv/one")
     monkeypatch.setenv("RATOON_POSTGRES_BIN", "/usr/lib/postgresql/15/bin")
-    parsed = cli.parser().parse_args(["up"])
+    parsed = parser().parse_args(["up"])
     assert (parsed.port, parsed.home) == (4000, Path("/srv/one"))
     assert parsed.postgres_bin == Path("/usr/lib/postgresql/15/bin")
-    assert cli.parser().parse_args(["up", "--port", "4001"]).port == 4001
+    assert parser().parse_args(["up", "--port", "4001"]).port == 4001
 
 
 @pytest.mark.parametrize(

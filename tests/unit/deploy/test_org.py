@@ -17,6 +17,7 @@ from deploy.local.org.commands import COMMANDS, NOUNS
 from deploy.local.org.failures import Refused, of_status
 from deploy.local.org.output import as_json, as_table
 from deploy.local.org.request import build
+from deploy.local.parser import parser
 
 ORG = "6b0f24b1-7b1f-4b7e-9a52-0c2f0f0a1b2c"
 # What this API has beyond the published one.
@@ -93,7 +94,7 @@ def test_a_command_knows_every_part_of_its_path(command: Command) -> None:
 
 
 def parse(*words: str) -> tuple[Command, argparse.Namespace]:
-    parsed = cli.parser().parse_args(["org", *words])
+    parsed = parser().parse_args(["org", *words])
     return parsed.org_command, parsed
 
 

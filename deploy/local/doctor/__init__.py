@@ -1,0 +1,1 @@
+"""`ratoon doctor`: looks at everything an installation stands on and says what to do about what is wrong."""
