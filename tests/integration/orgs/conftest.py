@@ -32,7 +32,7 @@ from ratoon.orgs.v1.organization_pb2 import Organization
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from ratoon.orgs.v1.region_service_pb2_grpc import RegionServiceStub
 from ratoon.orgs.v1.role_service_pb2_grpc import RoleServiceStub
-from services.orgs.__main__ import build, provide_default_region
+from services.orgs.serving import build, provide_default_region
 from services.orgs.settings import Settings
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring

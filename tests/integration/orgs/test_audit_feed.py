@@ -33,8 +33,8 @@ from ratoon.events.v1 import event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import add_EventFeedServiceServicer_to_server
 from ratoon.orgs.v1 import organization_service_pb2
 from ratoon.orgs.v1.audit_service_pb2_grpc import AuditServiceStub
-from services.orgs.__main__ import serve
 from services.orgs.servicer.audit_feed import into_audit_log
+from services.orgs.serving import serve
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.orgs.conftest import House, a_house

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from chassis.listen import Wakeups
-from services.orgs.__main__ import mailers, serve
 from services.orgs.commands import mails
 from services.orgs.mail.mailer import Mailer, back_off
 from services.orgs.mail.post import Post
+from services.orgs.serving import mailers, serve
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.orgs.actor import Actor, age, an_owner, somebody

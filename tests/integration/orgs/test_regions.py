@@ -8,8 +8,8 @@ import pytest
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1 import region_pb2
 from ratoon.orgs.v1 import region_service_pb2 as region_pb
-from services.orgs.__main__ import provide_default_region
 from services.orgs.commands.regions import RegionIdTaken
+from services.orgs.serving import provide_default_region
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.orgs.conftest import House, a_house, refusal

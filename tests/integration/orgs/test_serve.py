@@ -33,7 +33,7 @@ from ratoon.events.v1.event_feed_service_pb2_grpc import (
 )
 from ratoon.orgs.v1 import organization_service_pb2 as pb
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
-from services.orgs.__main__ import serve
+from services.orgs.serving import serve
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.orgs.conftest import House, a_house, outcome
