@@ -24,10 +24,10 @@ from ratoon.auth.v1 import (
 from ratoon.auth.v1.api_key_service_pb2_grpc import ApiKeyServiceStub
 from ratoon.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 from ratoon.auth.v1.user_service_pb2_grpc import UserServiceStub
-from services.auth.__main__ import Auth
 from services.auth.domain.machines import ServiceCredentials
 from services.auth.domain.people import Issuer
 from services.auth.peers import SERVICES
+from services.auth.serving import Auth
 from tests.conftest import MakeDatabase
 from tests.fakes import FakeOrgs, OrgsServer, orgs_serving
 from tests.identities import Keyring
