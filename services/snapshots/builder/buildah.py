@@ -23,7 +23,7 @@ class Buildah:
 
     def __init__(self, layers: Path, job: Path, isolation: str) -> None:
         self._job, self._isolation = job, isolation
-        self.context, self.layout = job / "context", job / "image"
+        self.context, self.plain, self.packed = job / "context", job / "plain", job / "packed"
         self._dockerfile, self._auth = job / "Dockerfile", job / "auth.json"
         storage = ("--root", str(layers), "--runroot", str(job / "run"))
         self._containers = layers / "overlay-containers" / "containers.json"
@@ -33,7 +33,7 @@ class Buildah:
         self, dockerfile: str, *, insecure: Iterable[str], ca: Path | None
     ) -> Mapping[str, str]:
         """Write the files that it reads, and return the environment that points to them."""
-        for folder in (self.context, self._job / "tmp"):
+        for folder in (self.context, self.packed, self._job / "tmp"):
             folder.mkdir()
         self._dockerfile.write_text(dockerfile)
         registries = [
@@ -118,7 +118,9 @@ class Buildah:
 
     @property
     def export(self) -> list[str]:
-        return [*self._buildah, "push", "--quiet", *self._policy, IMAGE, f"oci:{self.layout}"]
+        """Write the image's layers out as they are, each into a file named after its digest."""
+        options = ("--quiet", "--disable-compression", *self._policy)
+        return [*self._buildah, "push", *options, IMAGE, f"dir:{self.plain}"]
 
     @property
     def _policy(self) -> tuple[str, str]:

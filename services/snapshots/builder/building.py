@@ -2,20 +2,20 @@
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.snapshots.builder import dockerfile
 from services.snapshots.builder.buildah import Buildah
 from services.snapshots.builder.failures import BuildFailed, Code, of_build, of_pull
 from services.snapshots.builder.groups import Limits
-from services.snapshots.builder.layout import Layout
 from services.snapshots.builder.log import BuildLog
+from services.snapshots.builder.output import Output
 from services.snapshots.builder.possible import GVISOR
+from services.snapshots.builder.shelf import Shelf
 from services.snapshots.builder.tree import Tree
 from services.snapshots.builder.workshop import Workshop, size_of
 from services.snapshots.domain import (
-    DEFAULT_ENTRYPOINT,
     Claim,
     Failure,
     NewArtifact,
@@ -33,11 +33,8 @@ from services.snapshots.images.failures import Code as PullCode
 from services.snapshots.images.failures import PullFailed
 from services.snapshots.images.progress import Phase, Progress, Report
 from services.snapshots.images.reference import ImageReference, InvalidReference
-from services.snapshots.images.transfer import PulledImage, Transfer
 from services.snapshots.queries.builds import recipe_of
 from services.snapshots.worker.admission import Admission
-from services.snapshots.worker.intake import RecordedIntake
-from services.snapshots.worker.layers import RecordedLayers
 from services.snapshots.worker.outages import steadily
 from services.snapshots.worker.tools import Tools
 
@@ -103,7 +100,7 @@ class Building:
     async def _build(
         self, recipe: Recipe, layers: Path, job: Path, log: BuildLog, report: Report
     ) -> NewArtifact:
-        trade = self._trade
+        trade, claim = self._trade, self._claim
         buildah = Buildah(layers, job, trade.isolation)
         environ = await asyncio.to_thread(
             buildah.prepare, recipe.dockerfile, insecure=trade.insecure_hosts, ca=trade.ca
@@ -117,8 +114,8 @@ class Building:
             report(Progress(Phase.BUILDING))
             await self._do_steps(buildah, tree, layers, log)
             report(Progress(Phase.STORING))
-            await self._export(buildah, tree)
-            return await self._store(recipe, buildah, report)
+            output = Output(self._tools, claim, self._admission)
+            return await output.store(recipe.ref, Shelf(layers), buildah, tree, report)
         finally:
             await asyncio.shield(tree.fell())
 
@@ -180,6 +177,8 @@ class Building:
 
     async def _check_triggers(self, image: str, buildah: Buildah, tree: Tree) -> None:
         """Look at what the image wants done by whoever builds on it (ONBUILD)."""
+        if self._trade.isolation != GVISOR:
+            return
         said = bytearray()
 
         async def keep(data: bytes) -> None:
@@ -187,7 +186,7 @@ class Building:
 
         if await tree.run(buildah.inspect(image), keep):
             raise of_pull(image, said.decode(errors="replace"))
-        config = json.loads(said).get("Docker", {}).get("config") or {}
+        config = json.loads(said[said.index(b"{\n") :]).get("Docker", {}).get("config") or {}
         self._refuse_mounts("\n".join(config.get("OnBuild") or ()))
 
     def _refuse_mounts(self, text: str) -> None:
@@ -231,36 +230,6 @@ class Building:
             if written > self._trade.disk_limit:
                 return
             await asyncio.sleep(max(_MEASURE_SECONDS, 10 * (clock() - begun)))
-
-    async def _export(self, buildah: Buildah, tree: Tree) -> None:
-        said = bytearray()
-
-        async def keep(data: bytes) -> None:
-            said.extend(data[: 16 << 10])
-
-        if await tree.run(buildah.export, keep):
-            raise RuntimeError(f"no image could be written: {said.decode(errors='replace')[-500:]}")
-
-    async def _store(self, recipe: Recipe, buildah: Buildah, report: Report) -> NewArtifact:
-        tools, claim = self._tools, self._claim
-        intake = RecordedIntake(tools.store, tools.sessions, claim)
-        transfer = Transfer(intake, layers=RecordedLayers(tools.sessions))
-        name = recipe.ref.partition(":")[0]
-        made: PulledImage = await transfer.bring(
-            Layout(buildah.layout),
-            ImageReference("localhost", name, tag="built"),
-            owner=str(claim.organization_id),
-            plan=self._admission.admit,
-            report=report,
-        )
-        return NewArtifact(
-            repository=name,
-            manifest_digest=made.manifest_digest,
-            size_bytes=made.size_bytes,
-            entrypoint=list(made.config.entrypoint) or DEFAULT_ENTRYPOINT,
-            config=asdict(made.config),
-            blobs=self._admission.blobs,
-        )
 
 
 def _tagged(image: ImageReference) -> ImageReference:

@@ -26,6 +26,19 @@ def _close(opening: "asyncio.Future[BinaryIO]") -> None:
         opening.result().close()
 
 
+async def inspected(file: BinaryIO, limit: int) -> LayerFacts:
+    """Read a layer that may unpack to `limit` bytes in a thread; cancelled, return when nobody reads any more."""
+    unpacked = Unpacked(file, limit)
+    work = asyncio.get_running_loop().run_in_executor(None, inspect, unpacked)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        unpacked.abandon()
+        await asyncio.wait([work])
+        work.exception()
+        raise
+
+
 class Checks:
     """The checks of one pull; each raises PullFailed."""
 
@@ -43,15 +56,7 @@ class Checks:
         if digest in self._facts:
             return
         with await _opened(self._store, digest) as file:
-            unpacked = Unpacked(file, self._limit)
-            work = asyncio.get_running_loop().run_in_executor(None, inspect, unpacked)
-            try:
-                facts = await asyncio.shield(work)
-            except asyncio.CancelledError:
-                unpacked.abandon()
-                await asyncio.wait([work])
-                work.exception()
-                raise
+            facts = await inspected(file, self._limit)
         await self._known.note(digest, facts)
         self._facts[digest] = facts
 

@@ -1,5 +1,7 @@
 """What is known of layers, kept with their blobs for every worker."""
 
+from collections.abc import Mapping
+
 from chassis.db import Sessions
 from services.snapshots.commands import blobs
 from services.snapshots.domain import LayerFacts
@@ -26,3 +28,16 @@ class RecordedLayers:
                 await blobs.describe(session, digest, facts)
 
         await steadily(tell)
+
+
+class ReadLayers(RecordedLayers):
+    """Some were read before they came, and are not read again: `facts` by digest."""
+
+    def __init__(self, sessions: Sessions, facts: Mapping[str, LayerFacts]) -> None:
+        super().__init__(sessions)
+        self._facts = facts
+
+    async def of(self, digests: list[str]) -> dict[str, LayerFacts]:
+        for digest, facts in self._facts.items():
+            await self.note(digest, facts)
+        return await super().of(digests)

@@ -1,0 +1,119 @@
+"""What a build made: out of buildah's storage, packed, into the store."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from services.snapshots.builder.buildah import IMAGE, Buildah
+from services.snapshots.builder.failures import BuildFailed, Code
+from services.snapshots.builder.made import MadeImage
+from services.snapshots.builder.packing import Packed, pack
+from services.snapshots.builder.shelf import Shelf
+from services.snapshots.builder.tree import Tree
+from services.snapshots.domain import DEFAULT_ENTRYPOINT, Blob, Claim, NewArtifact
+from services.snapshots.images import config as image_config
+from services.snapshots.images import documents, manifests
+from services.snapshots.images.progress import Report
+from services.snapshots.images.reference import ImageReference
+from services.snapshots.images.transfer import Transfer
+from services.snapshots.queries import layers
+from services.snapshots.worker.admission import Admission
+from services.snapshots.worker.intake import RecordedIntake
+from services.snapshots.worker.layers import ReadLayers
+from services.snapshots.worker.outages import steadily
+from services.snapshots.worker.tools import Tools
+
+
+class Output:
+    """Of one claim's build, once its steps are done."""
+
+    def __init__(self, tools: Tools, claim: Claim, admission: Admission) -> None:
+        self._tools, self._claim, self._admission = tools, claim, admission
+
+    async def store(
+        self, ref: str, shelf: Shelf, buildah: Buildah, tree: Tree, report: Report
+    ) -> NewArtifact:
+        """Return what is whole in the store then. Raises BuildFailed, PullFailed, or LeaseLost."""
+        config = await self._config(buildah, tree)
+        image, packed = await self._pack(config, shelf, buildah, tree)
+        return await self._bring(ref.partition(":")[0], image, packed, report)
+
+    async def _config(self, buildah: Buildah, tree: Tree) -> bytes:
+        said = bytearray()
+
+        async def keep(data: bytes) -> None:
+            said.extend(data)
+            if len(said) > 8 * manifests.LARGEST_CONFIG:
+                reason = f"the image's config is larger than {manifests.LARGEST_CONFIG} bytes"
+                raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
+
+        if await tree.run(buildah.inspect(IMAGE), keep):
+            raise _unreadable(said)
+        # What it warns of comes first.
+        config: str = json.loads(said[said.index(b"{\n") :])["Config"]
+        return config.encode()
+
+    async def _pack(
+        self, config: bytes, shelf: Shelf, buildah: Buildah, tree: Tree
+    ) -> tuple[MadeImage, Mapping[str, Packed]]:
+        """Describe the image, and pack the layers that the store does not have of the organization yet."""
+        diff_ids = image_config.diff_ids(documents.loads(config, "config"))
+        blobs = await self._held(shelf.known(diff_ids))
+        packed: Mapping[str, Packed] = {}
+        if missing := [diff_id for diff_id in diff_ids if diff_id not in blobs]:
+            await self._export(buildah, tree)
+            packed = await pack(buildah.plain, buildah.packed, missing)
+            blobs |= {diff_id: layer.blob for diff_id, layer in packed.items()}
+        shelf.keep({diff_id: blobs[diff_id] for diff_id in diff_ids})
+        return MadeImage(config, [blobs[diff_id] for diff_id in diff_ids], buildah.packed), packed
+
+    async def _held(self, known: Mapping[str, Blob]) -> dict[str, Blob]:
+        async def ask() -> set[str]:
+            digests = [blob.digest for blob in known.values()]
+            async with self._tools.sessions() as session:
+                return await layers.held(session, self._claim.organization_id, digests)
+
+        held = await steadily(ask) if known else set()
+        store = self._tools.store
+        return {
+            diff_id: blob
+            for diff_id, blob in known.items()
+            # What should be there and is not comes again.
+            if blob.digest in held and await store.has(blob.digest) == blob.size
+        }
+
+    async def _export(self, buildah: Buildah, tree: Tree) -> None:
+        said = bytearray()
+
+        async def keep(data: bytes) -> None:
+            said.extend(data[: 16 << 10])
+
+        if await tree.run(buildah.export, keep):
+            raise _unreadable(said)
+
+    async def _bring(
+        self, name: str, image: MadeImage, packed: Mapping[str, Packed], report: Report
+    ) -> NewArtifact:
+        tools, claim = self._tools, self._claim
+        intake = RecordedIntake(tools.store, tools.sessions, claim)
+        facts = {layer.blob.digest: layer.facts for layer in packed.values()}
+        transfer = Transfer(intake, layers=ReadLayers(tools.sessions, facts))
+        made = await transfer.bring(
+            image,
+            ImageReference("localhost", name, tag="built"),
+            owner=str(claim.organization_id),
+            plan=self._admission.admit,
+            report=report,
+        )
+        return NewArtifact(
+            repository=name,
+            manifest_digest=made.manifest_digest,
+            size_bytes=made.size_bytes,
+            entrypoint=list(made.config.entrypoint) or DEFAULT_ENTRYPOINT,
+            config=asdict(made.config),
+            blobs=self._admission.blobs,
+        )
+
+
+def _unreadable(said: bytearray) -> RuntimeError:
+    return RuntimeError(f"the image cannot be had: {said.decode(errors='replace')[-500:]}")
