@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from services.snapshots.commands import lifecycle
 from services.snapshots.store.digests import digest_of
 from tests.images import image
-from tests.integration.snapshots.worker.house import House
+from tests.integration.snapshots.worker.house import LIMITS, House
 from tests.integration.snapshots.worker.proxy import Wire
 from tests.registry import Registry
 
@@ -85,6 +86,36 @@ async def test_what_is_lost_is_active_no_longer(
             await organization.activate(snapshot)
             await organization.until(snapshot, "active")
         await house.check_at_rest()
+
+
+async def test_what_comes_back_in_the_moment_of_the_loss_is_not_active_either(
+    house: House, registry: Registry
+) -> None:
+    made = image((50_000,), seed=83)
+    registry.push("lost", "2", made)
+    mine = house.organization()
+    async with house.worker(registry.host):
+        snapshot, other = [await mine.create(f"{registry.host}/lost:2") for _ in range(2)]
+        for each in (snapshot, other):
+            await mine.until(each, "active")
+    await mine.deactivate(snapshot)
+    digest = made.layers[0].digest
+    (house.root / "blobs" / "sha256" / digest.removeprefix("sha256:")).unlink()
+    async with house.database.sessions.begin() as coming:
+        await lifecycle.activate(coming, mine.id, str(snapshot), LIMITS, time.time())
+        sweep = asyncio.create_task(house.garbage.sweep())
+        await house.until(lambda: _waits_for_a_lock(house))
+    await sweep
+    for each in (snapshot, other):
+        assert await mine.state(each) == "inactive"
+    await house.check()
+
+
+async def _waits_for_a_lock(house: House) -> bool:
+    waiting = await house.rows(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(waiting)
 
 
 async def test_stale_downloads_are_swept_and_fresh_ones_kept(house: House) -> None:
