@@ -256,8 +256,10 @@ def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
             assert self.run(self.me.usage()) == (used(self.known), own)
 
         def teardown(self) -> None:
-            # Nobody else is to see what is left over.
+            # Nobody else is to see what is left over, nor to find it when a claim of now ends.
             self.run(_hide(self.me))
+            self.run(_give_back(self.me))
+            self.run(world.work())
 
     run_state_machine_as_test(
         Machine,
@@ -319,6 +321,12 @@ async def _hide(me: Member) -> None:
     for id_, (_, general, _) in (await _shown(me)).items():
         if general:
             await me.world.set_general(id_, general=False)
+
+
+async def _give_back(me: Member) -> None:
+    await me.world.database.pool.execute(
+        "UPDATE pulls SET due_at = now() WHERE organization_id = $1", UUID(me.organization)
+    )
 
 
 async def _record(me: Member, ids: list[str]) -> use_pb.RecordUsesResponse:
