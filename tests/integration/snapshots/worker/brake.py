@@ -35,13 +35,13 @@ class Point:
 class Brake:
     house: House
 
-    async def reached(self) -> None:
+    async def reached(self, seconds: float = 20) -> None:
         """Wait until somebody waits."""
 
         async def one() -> bool:
             return bool(await self._waiting())
 
-        await self.house.until(one)
+        await self.house.until(one, seconds)
 
     async def lose(self) -> None:
         """Let those commits that wait be lost, as with a connection that ends before they arrive."""
