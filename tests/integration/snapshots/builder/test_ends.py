@@ -149,7 +149,7 @@ async def test_a_builder_is_killed_at_a_commit(
         environment = _environment(shop, keyring, office, "2")
         snapshot = await mine.build(f"FROM {shop.base}\nRUN echo done > /done\n")
         [pull] = await shop.house.pulls()
-        async with braked(shop.house, point, "snapshots builder") as brake:
+        async with braked(shop.house.url, point, "snapshots builder") as brake:
             async with _builder_process(shop, environment) as first:
                 await brake.reached(seconds=60)
                 first.kill()

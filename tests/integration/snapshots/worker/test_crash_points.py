@@ -69,7 +69,7 @@ async def test_a_worker_is_killed_at_a_commit(
 ) -> None:
     mine, point = house.organization(), {**COMING, **FAILING, **LEAVING}[where]
     snapshot, end = await _about_to(house, wire, registry, mine, where)
-    async with braked(house, point, WORKER) as brake:
+    async with braked(house.url, point, WORKER) as brake:
         worker = await office.start(wire.host)
         await brake.reached()
         await worker.kill()
@@ -86,7 +86,7 @@ async def test_the_database_crashes_at_a_commit(
     cluster, house = fragile
     mine, point = house.organization(), {**COMING, **FAILING, **LEAVING}[where]
     snapshot, end = await _about_to(house, wire, registry, mine, where)
-    async with braked(house, point, "test") as brake, house.worker(wire.host):
+    async with braked(house.url, point, "test") as brake, house.worker(wire.host):
         await brake.reached()
         cluster.crash()
         cluster.start()
