@@ -19,9 +19,7 @@ _SAFETY_SECONDS = 60.0
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 
 
-async def repeatedly(
-    sessions: Sessions, some: Callable[[AsyncSession], Awaitable[int]]
-) -> None:
+async def repeatedly(sessions: Sessions, some: Callable[[AsyncSession], Awaitable[int]]) -> None:
     """Do some at a time, each time in a transaction of its own, until nothing is left."""
     done = 1
     while done:
