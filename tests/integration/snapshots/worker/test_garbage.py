@@ -3,11 +3,14 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from services.snapshots.commands import lifecycle
 from services.snapshots.store.digests import digest_of
+from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.worker.garbage import Garbage
 from tests.images import image
 from tests.integration.snapshots.worker.house import LIMITS, House
 from tests.integration.snapshots.worker.proxy import Wire
@@ -55,6 +58,45 @@ async def test_a_row_that_nothing_refers_to_is_deleted_with_its_file(house: Hous
     await house.rows("INSERT INTO blobs VALUES (:digest, 9) RETURNING digest", digest=digest)
     await house.check_at_rest()
     assert house.files() == set()
+
+
+class SlowStore(OciLayoutStore):
+    """Removes when it is told to."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked: list[str] = []
+        self.all, self.go = asyncio.Event(), asyncio.Event()
+
+    async def remove(self, digest: str) -> None:
+        self.asked.append(digest)
+        if len(self.asked) == 3:
+            self.all.set()
+        await self.go.wait()
+        await super().remove(digest)
+
+
+async def test_blobs_are_unlinked_together_and_never_after_the_transaction(house: House) -> None:
+    store = SlowStore(house.root)
+    blobs = {digest_of(data): data for data in (b"one", b"two", b"three")}
+    for digest, data in blobs.items():
+        await store.put_bytes(digest, data)
+        await house.rows("INSERT INTO blobs VALUES (:d, 1) RETURNING digest", d=digest)
+        await house.rows("INSERT INTO garbage VALUES (:d) RETURNING digest", d=digest)
+    collecting = asyncio.create_task(Garbage(house.database.sessions, store).collect())
+    await store.all.wait()
+    collecting.cancel()
+    # Told to end, it keeps the locks for as long as a file may still go.
+    locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    assert len(await house.rows(locks)) >= 3
+    assert not collecting.done()
+    store.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await collecting
+    assert sorted(store.asked) == sorted(blobs)
+    assert house.files() == set()
+    assert len(await house.rows("SELECT digest FROM blobs")) == 3
+    await house.check_at_rest()
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])
