@@ -60,7 +60,7 @@ from services.snapshots.servicer.registries import RegistryServicer, RegistryToo
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer, Tools
 from services.snapshots.servicer.shares import ShareServicer
-from services.snapshots.servicer.upkeep import retire
+from services.snapshots.servicer.upkeep import repeatedly, retire
 from services.snapshots.servicer.uses import UseServicer
 from services.snapshots.servicer.versions import VersionServicer
 from services.snapshots.settings import Settings
@@ -164,9 +164,8 @@ class Snapshots:
 
     async def _forget(self) -> None:
         await grants.purge(self._database.sessions)
-        async with self._database.sessions.begin() as session:
-            await uses.forget(session)
-            await bulk.forget(session)
+        for forget in (uses.forget, bulk.forget):
+            await repeatedly(self._database.sessions, forget)
 
 
 async def serve(settings: Settings, contexts: ContextsSettings, stop: asyncio.Event) -> None:

@@ -76,7 +76,8 @@ WHERE id = :id
 _LATER = text("UPDATE bulk_jobs SET touched_at = clock_timestamp() WHERE id = :id")
 _FORGET = text(f"""
 DELETE FROM bulk_jobs WHERE id IN (
-    SELECT id FROM bulk_jobs WHERE finished_at < now() - interval '{KEPT}' LIMIT 100)
+    SELECT id FROM bulk_jobs WHERE finished_at < now() - interval '{KEPT}' LIMIT :limit)
+RETURNING id
 """)
 _NOW = text("SELECT clock_timestamp()")
 
@@ -155,9 +156,9 @@ async def work(session: AsyncSession, job_id: UUID, limits: Limits | None, size:
     return True
 
 
-async def forget(session: AsyncSession) -> None:
-    """Forget some of the jobs that ended long ago."""
-    await session.execute(_FORGET)
+async def forget(session: AsyncSession, *, limit: int = 5) -> int:
+    """Forget some of the jobs that ended long ago, with their many items; return how many."""
+    return len((await session.execute(_FORGET, {"limit": limit})).all())
 
 
 async def _do(
@@ -200,10 +201,11 @@ async def _activate(
     """
     artifacts = sorted({s.artifact_id for s in snapshots if s.artifact_id is not None})
     stored = set((await session.scalars(_STORED, {"ids": artifacts})).all())
-    ready = [standing(s) for s in snapshots if s.artifact_id in stored]
-    now = await session.scalar(_NOW)
-    await move(session, organization_id, ready, State.ACTIVE, limits=limits, last_used_at=now)
-    rest = sorted((s for s in snapshots if s.artifact_id not in stored), key=_kind)
+    ready = [s for s in snapshots if s.artifact_id in stored and s.size_bytes is not None]
+    now, standings = await session.scalar(_NOW), [standing(s) for s in ready]
+    await move(session, organization_id, standings, State.ACTIVE, limits=limits, last_used_at=now)
+    there = {s.id for s in ready}
+    rest = sorted((s for s in snapshots if s.id not in there), key=_kind)
     refused: set[UUID] = set()
     for _, alike in groupby(rest, key=_kind):
         those = list(alike)
@@ -217,9 +219,9 @@ async def _activate(
     return refused
 
 
-def _kind(snapshot: Any) -> tuple[str, str]:
+def _kind(snapshot: Any) -> tuple[str, str, str]:
     """Return what two snapshots have in common that come back by the same work."""
-    return snapshot.image_ref, str(snapshot.artifact_id or "")
+    return snapshot.image_ref, str(snapshot.build_id or ""), str(snapshot.artifact_id or "")
 
 
 async def _note(session: AsyncSession, job_id: UUID, verdicts: Sequence[Verdict]) -> None:

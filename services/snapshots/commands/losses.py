@@ -28,6 +28,10 @@ SELECT s.id, s.state, s.generation FROM snapshots AS s JOIN artifact_blobs AS b 
 WHERE b.digest = :digest AND s.organization_id = :organization_id AND s.state = 'active'
 ORDER BY s.id FOR UPDATE OF s
 """)
+_HOLD_ARTIFACTS = text("""
+SELECT a.id FROM artifacts AS a JOIN artifact_blobs AS b ON b.artifact_id = a.id
+WHERE b.digest = :digest AND a.organization_id = :organization_id ORDER BY a.id FOR UPDATE OF a
+""")
 _NOT_STORED = text("""
 UPDATE artifacts AS a SET stored = false FROM artifact_blobs AS b
 WHERE b.artifact_id = a.id AND b.digest = :digest AND a.organization_id = :organization_id AND a.stored
@@ -61,7 +65,11 @@ async def lose(session: AsyncSession, organization_id: UUID, digest: str) -> int
     They can be activated again: the image is then fetched anew, by its digest.
     """
     bound = {"digest": digest, "organization_id": organization_id}
-    active = [standing(row) for row in (await session.execute(_ACTIVE, bound)).all()]
+    # Snapshots before artifacts, as everybody holds them; and once more after those who bring something into use
+    # in this moment, because they found it stored, were waited for.
+    await session.execute(_ACTIVE, bound)
+    await session.execute(_HOLD_ARTIFACTS, bound)
     await session.execute(_NOT_STORED, bound)
+    active = [standing(row) for row in (await session.execute(_ACTIVE, bound)).all()]
     await move(session, organization_id, active, State.INACTIVE)
     return len(active)

@@ -53,7 +53,10 @@ _NEW_USE = text(
     "INSERT INTO uses (id, snapshot_id, organization_id, used_at)"
     " VALUES (:use_id, :id, :organization_id, clock_timestamp()) ON CONFLICT DO NOTHING RETURNING id"
 )
-_FORGET = text(f"DELETE FROM uses WHERE recorded_at < now() - interval '{KEPT}'")
+_FORGET = text(f"""
+DELETE FROM uses WHERE id IN (SELECT id FROM uses WHERE recorded_at < now() - interval '{KEPT}' LIMIT :limit)
+RETURNING 1
+""")
 
 
 class Use(NamedTuple):
@@ -108,9 +111,9 @@ async def resolve(
     return snapshot.id, activated
 
 
-async def forget(session: AsyncSession) -> None:
-    """Forget the uses that nobody tells of again."""
-    await session.execute(_FORGET)
+async def forget(session: AsyncSession, *, limit: int = 10_000) -> int:
+    """Forget some of the uses that nobody tells of again; return how many."""
+    return len((await session.execute(_FORGET, {"limit": limit})).all())
 
 
 async def _activate(

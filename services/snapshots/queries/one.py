@@ -47,7 +47,7 @@ _BY_ID = text(_GET.format(f"{_ALL} WHERE id = :id"))
 PROGRESS = WIDTH
 STANDING = (
     "id, organization_id, name, state, generation, general, pull_id, artifact_id, image_ref, region_ids,"
-    " cpu, memory, disk, build_id, version"
+    " cpu, memory, disk, build_id, size_bytes, version"
 )
 _STANDING = text(
     f"SELECT {STANDING}"

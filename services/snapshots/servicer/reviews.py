@@ -68,7 +68,11 @@ class Reviews:
                 return _LONGEST_SECONDS
             if review.seconds > 0:
                 return min(review.seconds, _LONGEST_SECONDS)
-            await self._review(review)
+            try:
+                await self._review(review)
+            except grpc.aio.AioRpcError:
+                await self._put_off(review)
+                raise
 
     async def _review(self, review: reviews.Review) -> None:
         id_, later = review.organization_id, None
@@ -78,6 +82,12 @@ class Reviews:
             later = await self._forget(id_)
         else:
             later = _earliest(await self._suspend(review, limits), await self._rest(review, limits))
+        async with self._sessions.begin() as session:
+            await reviews.settle(session, review, later)
+
+    async def _put_off(self, review: reviews.Review) -> None:
+        """Let the others come first: it may be this organization alone of which nothing is said."""
+        later = datetime.now(UTC) + timedelta(seconds=_AWAY_SECONDS)
         async with self._sessions.begin() as session:
             await reviews.settle(session, review, later)
 

@@ -1,9 +1,11 @@
 """What the server does without being asked for."""
 
 import logging
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Sessions
 from chassis.grpc.feed import wait
@@ -15,6 +17,14 @@ from services.snapshots.domain import Busy
 log = logging.getLogger(__name__)
 _SAFETY_SECONDS = 60.0
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+
+
+async def repeatedly(sessions: Sessions, some: Callable[[AsyncSession], Awaitable[int]]) -> None:
+    """Do some at a time, each time in a transaction of its own, until nothing is left."""
+    done = 1
+    while done:
+        async with sessions.begin() as session:
+            done = await some(session)
 
 
 async def retire(sessions: Sessions, wakeups: Wakeups) -> None:

@@ -4,17 +4,18 @@ import asyncio
 import hashlib
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import BinaryIO
 from urllib.parse import quote, unquote
 
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import S3Store
 
-from services.snapshots.store.digests import digest_of, hex_of
+from services.snapshots.store.digests import digest_of, hex_of, is_digest
 from services.snapshots.store.layout import OciLayoutStore
-from services.snapshots.store.port import BlobMissing, ContentMismatch, Source
+from services.snapshots.store.port import BlobMissing, ContentMismatch, Source, StoreAway
 
 _BLOBS, _NAMES = "blobs/sha256/", "names/"
 _PIECE, _PART = 1 << 20, 8 << 20
@@ -31,18 +32,22 @@ class BucketStore:
         self._bucket, self._spool = bucket, spool
 
     async def has(self, digest: str) -> int | None:
+        key = _blob(digest)
         try:
-            found = await self._bucket.head_async(_blob(digest))
+            with _away_named():
+                found = await self._bucket.head_async(key)
         except _MISSING:
             return None
         return found["size"]
 
     async def read(self, digest: str, *, limit: int) -> bytes:
+        key = _blob(digest)
         try:
-            answer = await self._bucket.get_async(_blob(digest))
-            if answer.meta["size"] > limit:
-                raise ContentMismatch(f"larger than {limit} bytes")
-            return bytes(await answer.bytes_async())
+            with _away_named():
+                answer = await self._bucket.get_async(key)
+                if answer.meta["size"] > limit:
+                    raise ContentMismatch(f"larger than {limit} bytes")
+                return bytes(await answer.bytes_async())
         except _MISSING as missing:
             raise BlobMissing(digest) from missing
 
@@ -59,7 +64,9 @@ class BucketStore:
         return file
 
     async def digests(self) -> list[str]:
-        return [f"sha256:{name}" async for name, _ in self._listed(_BLOBS)]
+        # What somebody else put there is nothing of ours.
+        names = [f"sha256:{name}" async for name, _ in self._listed(_BLOBS)]
+        return [name for name in names if is_digest(name)]
 
     async def write_blob(self, digest: str, size: int, source: Source, *, owner: str) -> None:
         key = _blob(digest)
@@ -71,7 +78,7 @@ class BucketStore:
             if await self.has(digest) is None:
                 raise
             return
-        with file:
+        with file, _away_named():
             await self._bucket.put_async(key, _from(file), chunk_size=_PART)
         await self._spool.remove(digest)
 
@@ -79,10 +86,13 @@ class BucketStore:
         key = _blob(digest)
         if digest_of(data) != digest:
             raise ContentMismatch(f"these bytes are not {digest}")
-        await self._bucket.put_async(key, data)
+        with _away_named():
+            await self._bucket.put_async(key, data)
 
     async def remove(self, digest: str) -> None:
-        await self._bucket.delete_async(_blob(digest))
+        key = _blob(digest)
+        with _away_named():
+            await self._bucket.delete_async(key)
 
     async def verify(self, digest: str) -> bool:
         sha = hashlib.sha256()
@@ -109,33 +119,51 @@ class BucketStore:
         if size is None:
             raise BlobMissing(manifest_digest)
         entry = {"mediaType": media_type, "digest": manifest_digest, "size": size}
-        await self._bucket.put_async(_name(name), json.dumps(entry).encode())
+        with _away_named():
+            await self._bucket.put_async(_name(name), json.dumps(entry).encode())
 
     async def untag(self, name: str) -> None:
-        await self._bucket.delete_async(_name(name))
+        with _away_named():
+            await self._bucket.delete_async(_name(name))
 
     async def tags(self) -> dict[str, str]:
         found = {}
         async for name, _ in self._listed(_NAMES):
             try:
-                answer = await self._bucket.get_async(_NAMES + name)
+                with _away_named():
+                    answer = await self._bucket.get_async(_NAMES + name)
+                    entry = bytes(await answer.bytes_async())
             except _MISSING:
                 continue
-            found[unquote(name)] = json.loads(bytes(await answer.bytes_async()))["digest"]
+            found[unquote(name)] = json.loads(entry)["digest"]
         return found
 
     async def _pieces(self, digest: str) -> AsyncIterator[bytes]:
-        try:
-            answer = await self._bucket.get_async(_blob(digest))
-        except _MISSING as missing:
-            raise BlobMissing(digest) from missing
-        async for piece in answer.stream(min_chunk_size=_PIECE):
-            yield bytes(piece)
+        key = _blob(digest)
+        with _away_named():
+            try:
+                answer = await self._bucket.get_async(key)
+            except _MISSING as missing:
+                raise BlobMissing(digest) from missing
+            async for piece in answer.stream(min_chunk_size=_PIECE):
+                yield bytes(piece)
 
     async def _listed(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
-        async for batch in self._bucket.list(prefix):
-            for found in batch:
-                yield found["path"].removeprefix(prefix), found["size"]
+        with _away_named():
+            async for batch in self._bucket.list(prefix):
+                for found in batch:
+                    yield found["path"].removeprefix(prefix), found["size"]
+
+
+@contextmanager
+def _away_named() -> Iterator[None]:
+    try:
+        yield
+    except NotFoundError:
+        raise
+    except BaseError as error:
+        # Its words hold addresses and keys.
+        raise StoreAway(f"the storage does not answer: {type(error).__name__}") from error
 
 
 async def _from(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -10,6 +10,10 @@ class InvalidDigest(ValueError):
     """A string that names no content; it could name a path instead."""
 
 
+def is_digest(name: str) -> bool:
+    return _DIGEST.fullmatch(name) is not None
+
+
 def hex_of(digest: str) -> str:
     found = _DIGEST.fullmatch(digest)
     if found is None:

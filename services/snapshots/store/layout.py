@@ -14,7 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from services.snapshots.store.digests import digest_of, hex_of
+from services.snapshots.store.digests import digest_of, hex_of, is_digest
 from services.snapshots.store.names import Names, replace
 from services.snapshots.store.partials import BATCH, SEALED, Writer, lock_now, locked
 from services.snapshots.store.port import BlobMissing, ContentMismatch, Source, StoreFull
@@ -178,18 +178,20 @@ def _sweep(folder: Path, before: float) -> int:
     freed = 0
     for path in folder.iterdir():
         try:
-            with FileIO(path, "r+") as file:
+            # Not for writing: what was about to become a blob by one stroke is sealed already.
+            with FileIO(path) as file:
                 stat = os.fstat(file.fileno())
                 if stat.st_mtime < before and lock_now(file):
                     path.unlink()
                     freed += stat.st_size
-        except FileNotFoundError:
-            continue  # its writer finished, or another sweep was faster
+        except (FileNotFoundError, IsADirectoryError):
+            continue  # its writer finished, or another sweep was faster; or it is nothing of ours
     return freed
 
 
 def _digests(folder: Path) -> list[str]:
-    return [f"sha256:{entry.name}" for entry in os.scandir(folder)]
+    # What somebody else put there is nothing of ours.
+    return [name for entry in os.scandir(folder) if is_digest(name := f"sha256:{entry.name}")]
 
 
 def _total(folder: Path) -> int:

@@ -24,6 +24,10 @@ class BlobMissing(LookupError):
     """The store does not hold this blob."""
 
 
+class StoreAway(OSError):
+    """What keeps the bytes does not answer; it may in a while."""
+
+
 class Intake(Protocol):
     """The way into a store: all that bringing an image in needs of it."""
 

@@ -69,16 +69,19 @@ class Bulk:
 
     async def _piece(self, job_id: UUID, organization_id: UUID, action: Action) -> None:
         """Do a piece; a smaller one, when others change the same snapshots or take the last places."""
-        size = _PIECE
+        size, asks = _PIECE, action is Action.ACTIVATE
         while True:
-            limits = await self._limits(organization_id) if action is Action.ACTIVATE else None
+            limits = await self._limits(organization_id) if asks else None
             try:
                 async with self._sessions.begin() as session:
                     await bulk.work(session, job_id, limits, size)
             except (Busy, QuotaExceeded, LimitsOutdated):
                 size = max(1, size // _SMALLER)
-                continue
-            return
+            except OrganizationGone:
+                # Since its limits were asked for.
+                asks = False
+            else:
+                return
 
     async def _limits(self, organization_id: UUID) -> Limits | None:
         try:

@@ -1,5 +1,6 @@
 """The store keeps to the rows: what nothing refers to goes, what is missing is owned up to."""
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -30,8 +31,21 @@ class Garbage:
         while more:
             async with self._sessions.begin() as session:
                 gone, more = await commands.collect(session)
-                for digest in gone:
-                    await self._store.remove(digest)
+                await self._remove(gone)
+
+    async def _remove(self, digests: Sequence[str]) -> None:
+        """Unlink them together, while the transaction is open. Whatever happens, nothing is under way when this ends: by
+        then somebody else may be about to need one of them.
+        """
+        removals = (self._store.remove(digest) for digest in digests)
+        work = asyncio.gather(*removals, return_exceptions=True)
+        try:
+            ends = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait({work})
+            raise
+        for failure in filter(None, ends):
+            raise failure
 
     async def sweep(self) -> None:
         """Mend whatever crashes and people at the disk left, without touching what a pull is about to use."""
@@ -50,7 +64,7 @@ class Garbage:
                 async with self._sessions.begin() as session:
                     if await losses.disown(session, digest):
                         log.warning("a file that nothing refers to is deleted: %s", digest)
-                        await self._store.remove(digest)
+                        await self._remove((digest,))
 
     async def _find_lost(self) -> None:
         after = ""

@@ -37,6 +37,10 @@ class NotFound(Refusal):
     kind, reason = Kind.NOT_FOUND, "ORGANIZATION_NOT_FOUND"
 
 
+class Away(Refusal):
+    kind, reason = Kind.UNAVAILABLE, "AWAY"
+
+
 class FakeOrgs(OrganizationServiceServicer, EventFeedServiceServicer):
     """Answers GetLimits and feeds events."""
 
@@ -44,6 +48,8 @@ class FakeOrgs(OrganizationServiceServicer, EventFeedServiceServicer):
         self.answers: dict[str, pb.GetLimitsResponse] = {}
         self.asked: list[str] = []
         self.deleted: set[str] = set()
+        # Nothing is said of these.
+        self.away: set[str] = set()
         self._events: list[event_pb2.Event] = []
         self._news = asyncio.Condition()
         self.ungated_watchers = 0
@@ -52,6 +58,8 @@ class FakeOrgs(OrganizationServiceServicer, EventFeedServiceServicer):
         self.asked.append(request.organization_id)
         if request.organization_id in self.deleted:
             raise NotFound("gone")
+        if request.organization_id in self.away:
+            raise Away("not now")
         return self.answers.get(request.organization_id, limits())
 
     async def say(self, event: event_pb2.Event) -> None:

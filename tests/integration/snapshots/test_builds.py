@@ -10,7 +10,8 @@ from uuid import UUID
 import grpc
 import pytest
 
-from ratoon.snapshots.v1 import snapshot_pb2
+from ratoon.snapshots.v1 import bulk_job_pb2, snapshot_pb2
+from ratoon.snapshots.v1 import bulk_job_service_pb2 as bulk_pb
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from services.snapshots.builder.log import BuildLog
 from services.snapshots.domain import Claim
@@ -220,6 +221,30 @@ async def test_what_was_deactivated_while_it_was_built_is_built_again(
     assert (await me.get(made.id)).state == snapshot_pb2.SNAPSHOT_STATE_ACTIVE
     await me.deactivate(made.id)
     assert (await me.activate(made.id)).state == snapshot_pb2.SNAPSHOT_STATE_ACTIVE
+
+
+async def test_many_that_come_back_at_once_are_each_built_of_their_own(
+    world: World, me: Member
+) -> None:
+    made = [await _build(me, f"n{n}", f"FROM alpine:{n % 2}\n") for n in range(4)]
+    for one in made:
+        await me.deactivate(one.id)
+    request = bulk_pb.CreateBulkJobRequest(
+        organization_id=me.organization,
+        action=bulk_job_pb2.BULK_ACTION_ACTIVATE,
+        snapshot_ids=[one.id for one in made],
+    )
+    await world.jobs.CreateBulkJob(request, metadata=me.metadata)
+    while await world.bulk.step():
+        pass
+    told = [(await me.get(one.id)).build.dockerfile for one in made]
+    assert told == [one.build.dockerfile for one in made]
+    claims = [await _mine(world, me) for _ in range(2)]
+    for claim, end in zip(claims, "12", strict=True):
+        assert await world.finish(claim, "sha256:" + end * 64)
+    refs = [(await me.get(one.id)).ref for one in made]
+    assert (refs[0], refs[1]) == (refs[2], refs[3])
+    assert len(set(refs)) == 2
 
 
 async def test_the_dockerfile_of_a_general_snapshot_is_its_owners_alone(

@@ -460,6 +460,39 @@ async def test_an_organization_that_is_deleted_leaves_no_job(world: World, me: M
     assert not await world.database.pool.fetch(kept, UUID(job.id))
 
 
+async def test_deleted_between_the_look_at_its_limits_and_the_piece(
+    world: World, me: Member
+) -> None:
+    made = await me.active()
+    await me.deactivate(made.id)
+    job = (await ask(me, ACTIVATE, made.id)).job
+    await world.database.pool.execute(
+        "UPDATE usage SET closed = true WHERE organization_id = $1", UUID(me.organization)
+    )
+    await finish(world)
+    found = await seen(me, job.id)
+    assert [(i.outcome, i.code) for i in found.items] == [(REFUSED, "ORGANIZATION_FORBIDDEN")]
+
+
+async def test_what_comes_back_tells_its_size(world: World, me: Member) -> None:
+    """Also where a failed attempt to fetch it again made it unknown, and somebody else's did not fail."""
+    made, other = [await me.active(name) for name in ("n1", "n2")]
+    await do(me, DEACTIVATE, made.id, other.id)
+    lost = "UPDATE artifacts SET stored = $2 WHERE organization_id = $1"
+    await world.database.pool.execute(lost, UUID(me.organization), False)
+    await me.activate(made.id)
+    claim = await world.claim()
+    assert claim is not None
+    await world.fail(claim)
+    await me.retry(made.id)
+    await me.deactivate(made.id)
+    await me.activate(other.id)
+    await world.work()
+    assert await do(me, ACTIVATE, made.id) == [(DONE, "")]
+    back = await me.get(made.id)
+    assert (back.state, back.size_bytes) == (SNAPSHOT_STATE_ACTIVE, 123)
+
+
 async def test_old_jobs_are_forgotten(world: World, me: Member) -> None:
     old, young = [(await ask(me, REMOVE, str(uuid4()))).job for _ in range(2)]
     await finish(world)
@@ -467,7 +500,7 @@ async def test_old_jobs_are_forgotten(world: World, me: Member) -> None:
         "UPDATE bulk_jobs SET finished_at = now() - interval '8 days' WHERE id = $1", UUID(old.id)
     )
     async with world.database.sessions.begin() as session:
-        await bulk.forget(session)
+        assert await bulk.forget(session) == 1
     assert (await seen(me, young.id)).job.refused == 1
     async with refused("BULK_JOB_NOT_FOUND"):
         await seen(me, old.id)

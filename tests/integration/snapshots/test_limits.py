@@ -340,6 +340,27 @@ async def test_what_was_lifted_meanwhile_ends_nothing(world: World, me: Member) 
     assert (await me.get(made.id)).state == SNAPSHOT_STATE_ACTIVE
 
 
+async def test_one_of_which_nothing_is_said_keeps_nobody_waiting(world: World, me: Member) -> None:
+    world.orgs.answers[me.organization] = at(1)
+    made, silent = await me.active(), world.member()
+    world.orgs.away.add(silent.organization)
+    world.orgs.answers[me.organization] = suspended(2, since=60, grace=0)
+    for organization in (silent.organization, me.organization):
+        async with world.database.sessions.begin() as session:
+            await reviews.ask(session, UUID(organization))
+
+    async def idle() -> bool:
+        return (await me.get(made.id)).state == SNAPSHOT_STATE_INACTIVE
+
+    await until(idle)
+    world.orgs.away.clear()
+
+    async def settled() -> bool:
+        return await due(world, silent.organization) is None
+
+    await until(settled)
+
+
 async def _counts(world: World, organization: str) -> dict[str, int]:
     found = {}
     for table in ("snapshots", "pulls", "artifacts", "artifact_digests", "usage", "reviews"):

@@ -1,11 +1,11 @@
 """Random lives of snapshots against a small model: no illegal move, the quota exact, at every step.
 
-Two who act on one snapshot at the same time leave what one after the other could have left.
+Up to four who act at the same time, clients and workers, hear and leave what they would one after the other, in some order.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,127 +28,31 @@ from chassis.grpc.wire import to_timestamp
 from ratoon.snapshots.v1 import bulk_job_pb2 as job_pb
 from ratoon.snapshots.v1 import bulk_job_service_pb2 as bulk_pb
 from ratoon.snapshots.v1 import snapshot_use_service_pb2 as use_pb
-from ratoon.snapshots.v1.snapshot_pb2 import SnapshotState
+from ratoon.snapshots.v1.snapshot_pb2 import Snapshot, SnapshotState
 from services.snapshots.commands import idle
-from services.snapshots.domain import CONSUMING, FAILED, MOVES, Claim, State
+from services.snapshots.domain import CONSUMING, Claim, State
+from tests.integration.snapshots.model import (
+    DEEDS,
+    GONE,
+    IMAGES,
+    LOST,
+    MODEL,
+    QUOTA,
+    Deed,
+    Known,
+    Life,
+    Snapshots,
+    outcomes,
+    used,
+)
 from tests.integration.snapshots.orgs import limits
 from tests.integration.snapshots.world import Member, World
 from tests.soak import rounds
 
-QUOTA = 4
-IMAGES = ("a:1", "b:1")
-LONG_AGO, CUTOFF = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
 _NAMES = {number: State(name.removeprefix("SNAPSHOT_STATE_").lower())
           for name, number in SnapshotState.items() if number}  # fmt: skip
-WORKING = (State.PENDING, State.PULLING)
-GONE, CONFLICT, FULL = "SNAPSHOT_NOT_FOUND", "SNAPSHOT_STATE_CONFLICT", "SNAPSHOT_QUOTA_EXCEEDED"
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the model knows of a snapshot. `stored`: its artifact is there; `old`: not used for long."""
-
-    image: str
-    state: State = State.PENDING
-    general: bool = False
-    stored: bool = False
-    old: bool = False
-    uses: int = 0
-
-    def to(self, state: State) -> "Known":
-        return replace(self, state=state, old=self.old and state is not State.ACTIVE)
-
-
-Snapshots = dict[str, Known]
-# What is refused, and what there is afterwards.
-Step = Callable[[Snapshots, str], tuple[str, Snapshots]]
-
-
-def used(known: Snapshots) -> int:
-    return sum(k.state in CONSUMING for k in known.values())
-
-
-def _delete(known: Snapshots, id_: str) -> tuple[str, Snapshots]:
-    snapshot = known.get(id_)
-    if snapshot is None:
-        return GONE, known
-    if snapshot.general:
-        return "SNAPSHOT_GENERAL", known
-    return "", known | {id_: snapshot.to(State.REMOVING)}
-
-
-def _deactivate(known: Snapshots, id_: str) -> tuple[str, Snapshots]:
-    snapshot = known.get(id_)
-    if snapshot is None:
-        return GONE, known
-    if snapshot.state is not State.INACTIVE and State.INACTIVE not in MOVES[snapshot.state]:
-        return CONFLICT, known
-    return "", known | {id_: snapshot.to(State.INACTIVE)}
-
-
-def _back(known: Snapshots, id_: str, of: frozenset[State]) -> tuple[str, Snapshots]:
-    snapshot = known.get(id_)
-    if snapshot is None:
-        return GONE, known
-    if snapshot.state not in of:
-        return CONFLICT, known
-    if used(known) >= QUOTA:
-        return FULL, known
-    return "", known | {id_: snapshot.to(State.ACTIVE if snapshot.stored else State.PENDING)}
-
-
-def _activate(known: Snapshots, id_: str) -> tuple[str, Snapshots]:
-    return _back(known, id_, frozenset({State.INACTIVE}))
-
-
-def _retry(known: Snapshots, id_: str) -> tuple[str, Snapshots]:
-    return _back(known, id_, FAILED)
-
-
-def _use(known: Snapshots, id_: str) -> tuple[str, Snapshots]:
-    """A sandbox is to start from it: what is inactive and there is activated by that."""
-    snapshot = known.get(id_)
-    if snapshot is None:
-        return GONE, known
-    if snapshot.state is State.INACTIVE and snapshot.stored:
-        refused, known = _activate(known, id_)
-        if refused:
-            return refused, known
-    elif snapshot.state is not State.ACTIVE:
-        return CONFLICT, known
-    found = known[id_]
-    return "", known | {id_: replace(found, uses=found.uses + 1, old=False)}
-
-
-def _show(known: Snapshots, id_: str) -> tuple[str, Snapshots]:
-    snapshot = known.get(id_)
-    if snapshot is None:
-        return GONE, known
-    if snapshot.state is State.REMOVING and not snapshot.general:
-        return CONFLICT, known
-    return "", known | {id_: replace(snapshot, general=True)}
-
-
-def _rest(known: Snapshots, _: str) -> tuple[str, Snapshots]:
-    """What is old goes out of use, but where the same image is used under another name."""
-    kept = {k.image for k in known.values() if k.state is State.ACTIVE and not k.old}
-    return "", {
-        i: k.to(State.INACTIVE)
-        if k.state is State.ACTIVE and k.old and not k.general and k.image not in kept
-        else k
-        for i, k in known.items()
-    }
-
-
-MODEL: dict[str, Step] = {
-    "delete": _delete,
-    "deactivate": _deactivate,
-    "activate": _activate,
-    "retry": _retry,
-    "use": _use,
-    "show": _show,
-    "rest": _rest,
-}
+LONG_AGO, CUTOFF = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
+NAMES = "uvwxyz"
 BULK = {
     "delete": job_pb.BULK_ACTION_REMOVE,
     "deactivate": job_pb.BULK_ACTION_DEACTIVATE,
@@ -184,7 +88,7 @@ async def test_a_life_of_any_kind_is_legal(world: World) -> None:
 
 
 def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
-    class Life(RuleBasedStateMachine):
+    class Machine(RuleBasedStateMachine):
         made = Bundle("made")
 
         @initialize()
@@ -194,65 +98,103 @@ def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
             answer.snapshot_auto_activation = True
             world.orgs.answers[self.me.organization] = answer
             self.acts = acts(self.me)
-            self.known: Snapshots = {}
+            self.life = Life({})
             self.claims: dict[str, Claim] = {}
             self.run(world.work())
 
         def run(self, step: Any) -> Any:
             return asyncio.run_coroutine_threadsafe(step, loop).result(30)
 
-        def wanted(self, image: str) -> bool:
-            return any(k.image == image and k.state in WORKING for k in self.known.values())
+        @property
+        def known(self) -> Snapshots:
+            return self.life.known
 
-        def forget_claims(self) -> None:
-            self.claims = {i: c for i, c in self.claims.items() if self.wanted(i)}
+        def is_now(self, known: Snapshots) -> None:
+            """Go on with these, and without the claims that nobody waits for."""
+            life = Life(known)
+            self.life = Life(known, frozenset(filter(life.wants, self.life.claims)))
 
-        @rule(target=made, name=st.sampled_from("uvwxyz"), image=st.sampled_from(IMAGES))
+        @rule(target=made, name=st.sampled_from(NAMES), image=st.sampled_from(IMAGES))
         def create(self, name: str, image: str) -> object:
-            full = used(self.known) >= QUOTA
-            reason = self.run(_attempt(self.me.create(name, image)))
-            if reason:
-                assert reason == (FULL if full else "SNAPSHOT_NAME_TAKEN")
+            refused = self.life.refusal(name)
+            assert self.run(_attempt(self.me.create(name, image)))[0] == refused
+            if refused:
                 return multiple()
-            assert not full
             id_ = str(self.run(_id_of(self.me, name)))
-            self.known |= {id_: Known(image)}
+            self.is_now(self.known | {id_: Known(name, image)})
             return id_
 
         @rule(id_=made, what=st.sampled_from(sorted(MODEL)))
         def act(self, id_: str, what: str) -> None:
-            reason = self.run(_attempt(self.acts[what](id_)))
-            expected, self.known = MODEL[what](self.known, id_)
+            reason, _ = self.run(_attempt(self.acts[what](id_)))
+            expected, known = MODEL[what](self.known, id_)
             assert reason == expected
-            self.forget_claims()
+            self.is_now(known)
 
-        @rule(id_=made, one=st.sampled_from(sorted(MODEL)), other=st.sampled_from(sorted(MODEL)))
-        def race(self, id_: str, one: str, other: str) -> None:
-            reasons = self.run(_both(self.acts[one](id_), self.acts[other](id_)))
+        @rule(
+            target=made,
+            deeds=st.lists(
+                st.builds(
+                    Deed,
+                    *(st.sampled_from(DEEDS), made),
+                    *(st.sampled_from(IMAGES), st.sampled_from(NAMES)),
+                ),
+                min_size=2,
+                max_size=4,
+            ),
+        )
+        def race(self, deeds: list[Deed]) -> object:
+            answers = self.run(_at_once([self.deed(deed) for deed in deeds]))
             shown = self.run(_shown(self.me))
-            first, between = MODEL[one](self.known, id_)
-            second, after = MODEL[other](between, id_)
-            possible = [((first, second), after)]
-            second, between = MODEL[other](self.known, id_)
-            first, after = MODEL[one](between, id_)
-            possible.append(((first, second), after))
-            matching = [a for r, a in possible if r == reasons and _states(a) == shown]
-            assert matching, (reasons, shown, possible)
-            self.known = matching[0]
-            self.forget_claims()
+            heard = [reason for reason, _ in answers]
+            made = [
+                id_ * (deed.what == "create") for deed, (_, id_) in zip(deeds, answers, strict=True)
+            ]
+            possible = list(outcomes(self.life, deeds, made))
+            matching = [life for h, life in possible if h == heard and _states(life.known) == shown]
+            assert matching, (deeds, heard, shown, possible)
+            # Orders may differ in what cannot be seen: whether a claim still stands is asked.
+            self.life = self.run(self.standing(matching))
+            return multiple(*filter(None, made))
+
+        def deed(self, deed: Deed) -> Awaitable[Any]:
+            if deed.what == "create":
+                return self.me.create(deed.name, deed.image)
+            if deed.what in ("finish", "fail"):
+                return self.ended(deed.image, well=deed.what == "finish")
+            return self.acts[deed.what](deed.id)
+
+        async def ended(self, image: str, *, well: bool) -> None:
+            claim = self.claims.get(image)
+            if claim is None:
+                raise Lost
+            done = await (world.finish(claim, _digest(image)) if well else world.fail(claim))
+            if not done:
+                raise Lost
+
+        async def standing(self, lives: list[Life]) -> Life:
+            rows = await world.database.pool.fetch(
+                "SELECT image_ref FROM pulls WHERE organization_id = $1 AND running",
+                UUID(self.me.organization),
+            )
+            claims = {row[0] for row in rows}
+            [life, *_] = [life for life in lives if life.claims == claims]
+            return life
 
         @rule(id_=made)
         def withdraw(self, id_: str) -> None:
-            reason = self.run(_attempt(world.set_general(id_, general=False)))
+            reason, _ = self.run(_attempt(world.set_general(id_, general=False)))
             assert reason == ("" if id_ in self.known else GONE)
-            if id_ in self.known:
-                self.known |= {id_: replace(self.known[id_], general=False)}
+            self.change(id_, general=False)
 
         @rule(id_=made)
         def age(self, id_: str) -> None:
             self.run(_age(self.me, id_))
+            self.change(id_, old=True)
+
+        def change(self, id_: str, **values: Any) -> None:
             if id_ in self.known:
-                self.known |= {id_: replace(self.known[id_], old=True)}
+                self.is_now(self.known | {id_: replace(self.known[id_], **values)})
 
         @rule(ids=st.lists(made, max_size=5, unique=True))
         def record(self, ids: list[str]) -> None:
@@ -263,8 +205,7 @@ def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
                 set(ids) - set(there),
             )
             for id_ in there:
-                found = self.known[id_]
-                self.known |= {id_: replace(found, uses=found.uses + 2, old=False)}
+                self.change(id_, uses=self.known[id_].uses + 2, old=False)
 
         @rule(
             ids=st.lists(made, min_size=1, max_size=6, unique=True),
@@ -278,41 +219,35 @@ def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
                 if what == "activate" and on_its_way:
                     assert code == ""
                     continue
-                expected, self.known = MODEL[what](self.known, id_)
+                expected, known = MODEL[what](self.known, id_)
                 assert code == expected
-            self.forget_claims()
+                self.is_now(known)
 
         @rule()
         def claim(self) -> None:
             claim = self.run(world.claim())
-            waiting = {i for i in IMAGES if self.wanted(i)} - set(self.claims)
+            waiting = set(filter(self.life.wants, IMAGES)) - self.life.claims
             assert (claim is None) == (not waiting)
             if isinstance(claim, Claim):
-                assert claim.image_ref in waiting
-                self.claims[claim.image_ref] = claim
-                self._settle(claim.image_ref, (State.PENDING,), State.PULLING)
+                image = claim.image_ref
+                assert image in waiting
+                self.claims[image] = claim
+                life = self.life.settled(image, (State.PENDING,), State.PULLING)
+                self.life = replace(life, claims=life.claims | {image})
 
-        @rule(image=st.sampled_from(IMAGES), well=st.booleans())
-        def end(self, image: str, well: bool) -> None:
-            claim = self.claims.pop(image, None)
-            if claim is None:
-                return
-            digest = "sha256:" + ("1" if image == IMAGES[0] else "2") * 64
-            assert self.run(world.finish(claim, digest) if well else world.fail(claim))
-            self._settle(image, WORKING, State.ACTIVE if well else State.ERROR)
-            assert not self.run(world.fail(claim))
-
-        def _settle(self, image: str, of: tuple[State, ...], to: State) -> None:
-            for id_, k in list(self.known.items()):
-                if k.state in of and k.image == image:
-                    stored = k.stored or to is State.ACTIVE
-                    self.known |= {id_: replace(k.to(to), stored=stored)}
+        @rule(image=st.sampled_from(IMAGES), what=st.sampled_from(("finish", "fail")))
+        def end(self, image: str, what: str) -> None:
+            deed = Deed(what, "", image, "")
+            # Ended or lost, nothing more can be done with the claim.
+            for _ in range(2):
+                reason, _ = self.run(_attempt(self.deed(deed)))
+                expected, self.life = self.life.after(deed, "")
+                assert reason == expected
 
         @rule()
         def erase(self) -> None:
             self.run(world.erase_all())
-            left = {i: k for i, k in self.known.items() if k.state is not State.REMOVING}
-            self.known = left
+            self.is_now({i: k for i, k in self.known.items() if k.state is not State.REMOVING})
 
         @invariant()
         def what_is_stored_is_what_was_done(self) -> None:
@@ -321,11 +256,13 @@ def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
             assert self.run(self.me.usage()) == (used(self.known), own)
 
         def teardown(self) -> None:
-            # Nobody else is to see what is left over.
+            # Nobody else is to see what is left over, nor to find it when a claim of now ends.
             self.run(_hide(self.me))
+            self.run(_give_back(self.me))
+            self.run(world.work())
 
     run_state_machine_as_test(
-        Life,
+        Machine,
         settings=settings(
             max_examples=lives,
             stateful_step_count=30,
@@ -335,17 +272,27 @@ def _explore(world: World, loop: asyncio.AbstractEventLoop, lives: int) -> None:
     )
 
 
-async def _attempt(step: Awaitable[Any]) -> str:
+class Lost(Exception):
+    """A claim that stands no longer."""
+
+
+async def _attempt(step: Awaitable[Any]) -> tuple[str, str]:
+    """Return what is refused, and the id of the snapshot that is answered, if one is."""
     try:
-        await step
+        answer = await step
     except grpc.aio.AioRpcError as refused:
-        return error_info(refused).reason
-    return ""
+        return error_info(refused).reason, ""
+    except Lost:
+        return LOST, ""
+    return "", answer.id if isinstance(answer, Snapshot) else ""
 
 
-async def _both(one: Awaitable[Any], other: Awaitable[Any]) -> tuple[str, str]:
-    first, second = await asyncio.gather(_attempt(one), _attempt(other))
-    return first, second
+async def _at_once(steps: list[Awaitable[Any]]) -> list[tuple[str, str]]:
+    return await asyncio.gather(*map(_attempt, steps))
+
+
+def _digest(image: str) -> str:
+    return "sha256:" + ("1" if image == IMAGES[0] else "2") * 64
 
 
 def _states(known: Snapshots) -> dict[str, tuple[State, bool, int]]:
@@ -374,6 +321,12 @@ async def _hide(me: Member) -> None:
     for id_, (_, general, _) in (await _shown(me)).items():
         if general:
             await me.world.set_general(id_, general=False)
+
+
+async def _give_back(me: Member) -> None:
+    await me.world.database.pool.execute(
+        "UPDATE pulls SET due_at = now() WHERE organization_id = $1", UUID(me.organization)
+    )
 
 
 async def _record(me: Member, ids: list[str]) -> use_pb.RecordUsesResponse:

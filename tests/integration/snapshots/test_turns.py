@@ -9,10 +9,9 @@ import pytest
 from services.snapshots.commands import pulls
 from services.snapshots.domain import Failure
 from tests.integration.snapshots.world import LEASE, PATIENCE, World
-from tests.soak import rounds
 
 WORKERS, SHARE = 4, 3
-FLOOD, SMALL, EACH = rounds(400, 900), 10, 10
+FLOOD, SMALL, EACH = 900, 10, 10
 
 
 async def queue(world: World, organization: UUID, count: int) -> None:

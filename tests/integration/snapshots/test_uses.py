@@ -265,7 +265,7 @@ async def test_uses_are_forgotten_when_nobody_tells_of_them_again(world: World, 
         "UPDATE uses SET recorded_at = now() - interval '8 days' WHERE id = $1", UUID(old.id)
     )
     async with world.database.sessions.begin() as session:
-        await uses.forget(session)
+        assert await uses.forget(session) == 1
     left = await world.database.pool.fetch(
         "SELECT id FROM uses WHERE snapshot_id = $1", UUID(made.id)
     )

@@ -14,8 +14,9 @@ from chassis.sealing import Keys
 from services.snapshots.builder.possible import ISOLATIONS
 from tests.identities import Keyring
 from tests.integration.snapshots.builder.shop import Shop
+from tests.integration.snapshots.worker.brake import Point, braked
 from tests.integration.snapshots.worker.house import Organization
-from tests.integration.snapshots.worker.process import an_office
+from tests.integration.snapshots.worker.process import Office, an_office
 
 
 async def _until_said(shop: Shop, mine: Organization, snapshot: object, words: str) -> None:
@@ -79,6 +80,24 @@ async def _builder_process(
             await process.wait()
 
 
+def _environment(shop: Shop, keyring: Keyring, office: Office, lease: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "SNAPSHOTS_DATABASE_URL": shop.house.url,
+        "SNAPSHOTS_IDENTITY_FILE": str(keyring.folder / "identity-snapshots.pem"),
+        "SNAPSHOTS_ORGS_TARGET": f"unix:{office.folder}/o",
+        "SNAPSHOTS_STORE_PATH": str(shop.house.root),
+        "SNAPSHOTS_BUILD_PATH": str(shop.path),
+        "SNAPSHOTS_BUILD_ISOLATION": "chroot",
+        "SNAPSHOTS_TRUSTED_DOCKERFILES": "true",
+        "SNAPSHOTS_INSECURE_REGISTRIES": ",".join(shop.trade.insecure_hosts),
+        "SNAPSHOTS_WORKER_LEASE_SECONDS": lease,
+        "SNAPSHOTS_ENCRYPTION_KEYS": Keys("", {}).renewed().dump(),
+        "GRPC_ENABLE_FORK_SUPPORT": "0",
+    }
+
+
 # Given back, the work goes on at once; otherwise when the lease ends.
 @pytest.mark.parametrize(("how", "lease"), [(signal.SIGKILL, "5"), (signal.SIGTERM, "600")])
 async def test_a_builder_that_ends_leaves_nothing_and_another_goes_on(
@@ -86,21 +105,7 @@ async def test_a_builder_that_ends_leaves_nothing_and_another_goes_on(
 ) -> None:
     mine = shop.house.organization()
     async with an_office(shop.house, keyring) as office:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "SNAPSHOTS_DATABASE_URL": shop.house.url,
-            "SNAPSHOTS_IDENTITY_FILE": str(keyring.folder / "identity-snapshots.pem"),
-            "SNAPSHOTS_ORGS_TARGET": f"unix:{office.folder}/o",
-            "SNAPSHOTS_STORE_PATH": str(shop.house.root),
-            "SNAPSHOTS_BUILD_PATH": str(shop.path),
-            "SNAPSHOTS_BUILD_ISOLATION": "chroot",
-            "SNAPSHOTS_TRUSTED_DOCKERFILES": "true",
-            "SNAPSHOTS_INSECURE_REGISTRIES": ",".join(shop.trade.insecure_hosts),
-            "SNAPSHOTS_WORKER_LEASE_SECONDS": lease,
-            "SNAPSHOTS_ENCRYPTION_KEYS": Keys("", {}).renewed().dump(),
-            "GRPC_ENABLE_FORK_SUPPORT": "0",
-        }
+        environment = _environment(shop, keyring, office, lease)
         text = f"FROM {shop.base}\nRUN echo first\nRUN echo begun; (sleep 99 &); sleep 3\n"
         snapshot = await mine.build(text)
         [pull] = await shop.house.pulls()
@@ -122,5 +127,38 @@ async def test_a_builder_that_ends_leaves_nothing_and_another_goes_on(
     log = await mine.log(snapshot)
     assert log.count("\nfirst\n") == 1, "the steps that were done are kept"
     assert "[the build begins again: attempt " in log
+    shop.check_nothing_left(f"{pull.id.hex}-*")
+    await shop.house.check_at_rest()
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["it arrives", "it is lost"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        Point("UPDATE", "pulls", "NEW.running AND NOT OLD.running"),
+        Point("INSERT", "blobs"),
+        Point("INSERT", "artifacts"),
+    ],
+    ids=["claimed", "its room is kept", "stored"],
+)
+async def test_a_builder_is_killed_at_a_commit(
+    shop: Shop, keyring: Keyring, point: Point, arrives: bool
+) -> None:
+    mine = shop.house.organization()
+    async with an_office(shop.house, keyring) as office:
+        environment = _environment(shop, keyring, office, "2")
+        snapshot = await mine.build(f"FROM {shop.base}\nRUN echo done > /done\n")
+        [pull] = await shop.house.pulls()
+        async with braked(shop.house.url, point, "snapshots builder") as brake:
+            async with _builder_process(shop, environment) as first:
+                await brake.reached(seconds=60)
+                first.kill()
+                await first.wait()
+            if not arrives:
+                await brake.lose()
+        await shop.house.check()
+        async with shop.builder(isolation="chroot"):
+            await mine.until(snapshot, "active", seconds=60)
+            await _until_nothing_runs(shop)
     shop.check_nothing_left(f"{pull.id.hex}-*")
     await shop.house.check_at_rest()

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import resource
+import tempfile
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -289,6 +290,43 @@ async def test_the_sweep_takes_old_partials_that_nobody_writes(
         fcntl.flock(busy, fcntl.LOCK_EX)
         assert await store.sweep_partials(timedelta(hours=1)) == 100
     assert sorted(partials(root)) == sorted(f"{name}.{DIGEST[7:]}" for name in ("busy", "new"))
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder of somebody whom the modes of files hold back, which they do not do to root."""
+    with tempfile.TemporaryDirectory(prefix="rtn-") as folder:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+async def test_the_sweep_takes_what_was_sealed_when_somebody_fell(as_nobody: Path) -> None:
+    store = OciLayoutStore(as_nobody)
+    path = as_nobody / "partial" / "put-abc"
+    path.write_bytes(b"sealed")
+    path.chmod(0o440)
+    os.utime(path, (0, 0))
+    assert await store.sweep_partials(timedelta(hours=1)) == 6
+    assert partials(as_nobody) == {}
+
+
+async def test_what_others_leave_in_the_folders_is_nothing_of_ours(
+    store: OciLayoutStore, root: Path
+) -> None:
+    await store.put_bytes(digest_of(b"ours"), b"ours")
+    (root / "blobs" / "sha256" / ".nfs0001").write_bytes(b"theirs")
+    (root / "blobs" / "sha256" / "lost+found").mkdir()
+    (root / "partial" / "lost+found").mkdir()
+    assert await store.digests() == [digest_of(b"ours")]
+    assert await store.sweep_partials(timedelta(days=-1)) == 0
+    assert await store.has(digest_of(b"ours")) == 4
 
 
 async def test_names_are_put_replaced_and_dropped(store: OciLayoutStore, root: Path) -> None:

@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from chassis.db import connect
 from chassis.listen import Wakeups
+from chassis.migrations import upgrade
 from tests.conftest import MakeDatabase
 from tests.integration.snapshots.images.scripted import ScriptedRegistry, scripted_registry
 from tests.integration.snapshots.worker.house import House
 from tests.integration.snapshots.worker.proxy import Wire, wire_to
+from tests.postgres import Cluster
 from tests.registry import Registry, running_registry
+
+Fragile: TypeAlias = tuple[Cluster, House]
 
 
 @pytest.fixture(scope="package")
@@ -43,3 +48,22 @@ async def house(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Ho
     listening.cancel()
     await asyncio.wait({listening})
     await database.close()
+
+
+@pytest.fixture
+async def fragile(tmp_path: Path) -> AsyncIterator[Fragile]:
+    """A house whose PostgreSQL is its own."""
+    cluster = Cluster()
+    await cluster.admin("CREATE DATABASE fragile")
+    # What was committed is not lost, as it may be in the clusters of other tests.
+    await cluster.admin("ALTER DATABASE fragile SET synchronous_commit = on")
+    url = cluster.url("fragile")
+    await asyncio.to_thread(upgrade, "services.snapshots", url)
+    database = await connect(url, application="test")
+    wakeups = Wakeups(url, "test")
+    listening = asyncio.create_task(wakeups.run(("outbox",)))
+    yield cluster, House(url, database, wakeups, tmp_path / "store")
+    listening.cancel()
+    await asyncio.wait({listening})
+    await database.close()
+    cluster.stop()

@@ -12,10 +12,13 @@ _CHUNK = 32 << 10
 
 @dataclass
 class Wire:
-    """`pace`: bytes a second on each connection, 0: as they come."""
+    """`pace`: bytes a second on each connection, 0: as they come. `stop_at`: only answers to what it names are held, if it
+    names something.
+    """
 
     host: str = ""
     pace: float = 0.0
+    stop_at: str = ""
     carried: int = 0
     asked: list[str] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -25,15 +28,20 @@ class Wire:
     def blobs_asked(self) -> list[str]:
         return [path.rpartition("/")[2] for path in self.asked if "/blobs/" in path]
 
-    async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, asked: list[str]
+    ) -> None:
         while data := await source.read(_CHUNK):
-            self.asked += [path.decode() for _, path in _REQUEST.findall(data)]
+            asked += (paths := [path.decode() for _, path in _REQUEST.findall(data)])
+            self.asked += paths
             sink.write(data)
             await sink.drain()
 
-    async def _answers(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _answers(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, asked: list[str]
+    ) -> None:
         while data := await source.read(_CHUNK):
-            if not self.open.is_set():
+            if not self.open.is_set() and self.stop_at in asked[-1]:
                 self.held.set()
                 await self.open.wait()
             if self.pace:
@@ -56,10 +64,14 @@ async def wire_to(host: str) -> AsyncIterator[Wire]:
         name, _, port = host.rpartition(":")
         try:
             there, back = await asyncio.open_connection(name, int(port))
+            asked: list[str] = []
             try:
                 ways = [
                     asyncio.ensure_future(way)
-                    for way in (wire._requests(reader, back), wire._answers(there, writer))
+                    for way in (
+                        wire._requests(reader, back, asked),
+                        wire._answers(there, writer, asked),
+                    )
                 ]
                 try:
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

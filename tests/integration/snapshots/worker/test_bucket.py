@@ -7,7 +7,9 @@ import pytest
 from chassis.sealing import Keys
 from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.store.bucket import BucketStore
+from services.snapshots.store.digests import digest_of
 from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.store.port import StoreAway
 from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.settings import WorkerSettings
 from services.snapshots.worker.stores import store_of
@@ -50,6 +52,28 @@ async def test_an_image_is_kept_in_a_bucket_and_leaves_it(house: House, registry
                 return not await store.digests()
 
             await house.until(gone)
+
+
+async def test_a_storage_that_is_away_is_waited_for(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = digest_of(b"garbage")
+    with running_storage() as (_, contexts):
+        store = store_of(_settings(house.root, store_bucket=contexts.bucket), contexts)
+        await store.put_bytes(digest, b"garbage")
+    for asked in (store.has(digest), store.read(digest, limit=9), store.digests(), store.tags()):
+        with pytest.raises(StoreAway):
+            await asked
+    await house.rows("INSERT INTO blobs VALUES (:digest, 7) RETURNING digest", digest=digest)
+    await house.rows("INSERT INTO garbage VALUES (:digest) RETURNING digest", digest=digest)
+    house.store = store  # type: ignore[assignment]  # any store will do
+
+    async def said() -> bool:
+        return "the upkeep has to wait: StoreAway" in caplog.text
+
+    async with house.worker():
+        await house.until(said, seconds=60)
+    assert [row.digest for row in await house.rows("SELECT digest FROM garbage")] == [digest]
 
 
 def test_the_disk_is_the_store_unless_a_bucket_is_named(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import pytest
 
+from services.snapshots.commands import lifecycle
 from services.snapshots.store.digests import digest_of
+from services.snapshots.store.layout import OciLayoutStore
+from services.snapshots.worker.garbage import Garbage
 from tests.images import image
-from tests.integration.snapshots.worker.house import House
+from tests.integration.snapshots.worker.house import LIMITS, House
 from tests.integration.snapshots.worker.proxy import Wire
 from tests.registry import Registry
 
@@ -56,6 +60,45 @@ async def test_a_row_that_nothing_refers_to_is_deleted_with_its_file(house: Hous
     assert house.files() == set()
 
 
+class SlowStore(OciLayoutStore):
+    """Removes when it is told to."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked: list[str] = []
+        self.all, self.go = asyncio.Event(), asyncio.Event()
+
+    async def remove(self, digest: str) -> None:
+        self.asked.append(digest)
+        if len(self.asked) == 3:
+            self.all.set()
+        await self.go.wait()
+        await super().remove(digest)
+
+
+async def test_blobs_are_unlinked_together_and_never_after_the_transaction(house: House) -> None:
+    store = SlowStore(house.root)
+    blobs = {digest_of(data): data for data in (b"one", b"two", b"three")}
+    for digest, data in blobs.items():
+        await store.put_bytes(digest, data)
+        await house.rows("INSERT INTO blobs VALUES (:d, 1) RETURNING digest", d=digest)
+        await house.rows("INSERT INTO garbage VALUES (:d) RETURNING digest", d=digest)
+    collecting = asyncio.create_task(Garbage(house.database.sessions, store).collect())
+    await store.all.wait()
+    collecting.cancel()
+    # Told to end, it keeps the locks for as long as a file may still go.
+    locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    assert len(await house.rows(locks)) >= 3
+    assert not collecting.done()
+    store.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await collecting
+    assert sorted(store.asked) == sorted(blobs)
+    assert house.files() == set()
+    assert len(await house.rows("SELECT digest FROM blobs")) == 3
+    await house.check_at_rest()
+
+
 @pytest.mark.parametrize("damage", ["gone", "cut"])
 async def test_what_is_lost_is_active_no_longer(
     house: House, registry: Registry, damage: str, caplog: pytest.LogCaptureFixture
@@ -85,6 +128,36 @@ async def test_what_is_lost_is_active_no_longer(
             await organization.activate(snapshot)
             await organization.until(snapshot, "active")
         await house.check_at_rest()
+
+
+async def test_what_comes_back_in_the_moment_of_the_loss_is_not_active_either(
+    house: House, registry: Registry
+) -> None:
+    made = image((50_000,), seed=83)
+    registry.push("lost", "2", made)
+    mine = house.organization()
+    async with house.worker(registry.host):
+        snapshot, other = [await mine.create(f"{registry.host}/lost:2") for _ in range(2)]
+        for each in (snapshot, other):
+            await mine.until(each, "active")
+    await mine.deactivate(snapshot)
+    digest = made.layers[0].digest
+    (house.root / "blobs" / "sha256" / digest.removeprefix("sha256:")).unlink()
+    async with house.database.sessions.begin() as coming:
+        await lifecycle.activate(coming, mine.id, str(snapshot), LIMITS, time.time())
+        sweep = asyncio.create_task(house.garbage.sweep())
+        await house.until(lambda: _waits_for_a_lock(house))
+    await sweep
+    for each in (snapshot, other):
+        assert await mine.state(each) == "inactive"
+    await house.check()
+
+
+async def _waits_for_a_lock(house: House) -> bool:
+    waiting = await house.rows(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(waiting)
 
 
 async def test_stale_downloads_are_swept_and_fresh_ones_kept(house: House) -> None:

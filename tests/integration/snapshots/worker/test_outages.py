@@ -2,21 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-
-from chassis.db import connect
-from chassis.listen import Wakeups
-from chassis.migrations import upgrade
 from tests.identities import Keyring
 from tests.images import image
+from tests.integration.snapshots.worker.conftest import Fragile
 from tests.integration.snapshots.worker.house import QUICK, House, idle
 from tests.integration.snapshots.worker.process import an_office
 from tests.integration.snapshots.worker.proxy import Wire
-from tests.postgres import Cluster
 from tests.registry import Registry
 
 SLOW = 2_000_000
@@ -50,27 +43,8 @@ async def test_every_connection_is_cut(house: House, wire: Wire, registry: Regis
     await house.check_at_rest()
 
 
-@pytest.fixture
-async def fragile(tmp_path: Path) -> AsyncIterator[tuple[Cluster, House]]:
-    """A house whose PostgreSQL is its own."""
-    cluster = Cluster()
-    await cluster.admin("CREATE DATABASE fragile")
-    # What was committed is not lost, as it may be in the clusters of other tests.
-    await cluster.admin("ALTER DATABASE fragile SET synchronous_commit = on")
-    url = cluster.url("fragile")
-    await asyncio.to_thread(upgrade, "services.snapshots", url)
-    database = await connect(url, application="test")
-    wakeups = Wakeups(url, "test")
-    listening = asyncio.create_task(wakeups.run(("outbox",)))
-    yield cluster, House(url, database, wakeups, tmp_path / "store")
-    listening.cancel()
-    await asyncio.wait({listening})
-    await database.close()
-    cluster.stop()
-
-
 async def test_the_database_crashes_and_comes_back(
-    fragile: tuple[Cluster, House], wire: Wire, registry: Registry
+    fragile: Fragile, wire: Wire, registry: Registry
 ) -> None:
     cluster, house = fragile
     made = image((6_000_000, 500_000), seed=73)
@@ -100,7 +74,7 @@ async def test_the_database_crashes_and_comes_back(
 
 
 async def test_told_to_end_while_the_database_is_away_it_ends(
-    fragile: tuple[Cluster, House], keyring: Keyring, wire: Wire, registry: Registry
+    fragile: Fragile, keyring: Keyring, wire: Wire, registry: Registry
 ) -> None:
     cluster, house = fragile
     registry.push("away", "1", image((3_000_000,), seed=75))
