@@ -88,7 +88,7 @@ class RegistryServicer(RegistryServiceServicer):
             await queries.get(session, organization_id, request.registry_id)
             draft = registry_draft_from_proto(request)
             changed = await commands.change(
-                session, self._ring, organization_id, request.registry_id, draft
+                session, self._ring, organization_id, request.registry_id, draft, request
             )
         return pb.UpdateRegistryResponse(registry=registry_to_proto(changed))
 
@@ -96,7 +96,8 @@ class RegistryServicer(RegistryServiceServicer):
         self, request: pb.DeleteRegistryRequest, context: Context
     ) -> pb.DeleteRegistryResponse:
         async with self._sessions.begin() as session:
-            await commands.delete(session, UUID(request.organization_id), request.registry_id)
+            organization_id = UUID(request.organization_id)
+            await commands.delete(session, organization_id, request.registry_id, request)
         return pb.DeleteRegistryResponse()
 
     async def SetDefaultRegistry(
