@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,7 +35,8 @@ class Project(Containers):
         super().__init__(base)
         self.told["RATOON_HOST"] = f"localhost:{self.port('edge', str(_SECURE))}"
         # Steps of the tests' own Dockerfiles are trusted: what is tried here is how things are put together.
-        self.told |= {"SNAPSHOTS_BUILD_ISOLATION": "chroot"} | {"SNAPSHOTS_TRUSTED_DOCKERFILES": "true"}
+        self.told["SNAPSHOTS_BUILD_ISOLATION"] = "chroot"
+        self.told["SNAPSHOTS_TRUSTED_DOCKERFILES"] = "true"
         self.key = ""
 
     @property
@@ -44,7 +46,7 @@ class Project(Containers):
     def client(self) -> httpx.Client:
         return httpx.Client(
             base_url=f"https://{self.told['RATOON_HOST']}/api",
-            headers={"Authorization": f"Bearer {self.key}"},
+            headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
             verify=ssl.create_default_context(cafile=self.authority),
             timeout=60,
         )
@@ -55,9 +57,11 @@ class Project(Containers):
         home.mkdir()
         (home / "storage").symlink_to(self.volume("contexts"))
         keys = self.environment("storage")["STORAGE_KEYS_FILE"]
-        words = (str(home), keys, first)
-        code = f"from deploy.container.storage import *; sys.exit(serve(Path({words[0]!r}), Path({words[1]!r}), {first}, '127.0.0.1'))"
-        self.spawn("storage", [self.command("storage")[0], "-P", "-c", code], self.environ("storage"))
+        code = (
+            "import sys; from pathlib import Path; from deploy.container.storage import serve; "
+            f"sys.exit(serve(Path({str(home)!r}), Path({keys!r}), {first}, '127.0.0.1'))"
+        )
+        self.spawn("storage", [sys.executable, "-P", "-c", code], self.environ("storage"))
 
     def start_registry(self) -> None:
         text = (ROOT / "deploy" / "registry" / "config.yml").read_text()
@@ -84,7 +88,7 @@ class Project(Containers):
             try:
                 with self.client() as client:
                     client.get("/health").raise_for_status()
-            except httpx.HTTPError:
+            except (httpx.ConnectError, httpx.HTTPStatusError):
                 assert self._running["edge"].poll() is None, self.log("edge")
             else:
                 return
