@@ -99,16 +99,20 @@ class Containers:
         common = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "RATOON_ROOM": room}
         return common | self.environment(service)
 
-    def shown(self, command: list[str]) -> list[str]:
-        """Return a command to which the secrets are mounted as an engine mounts them: for reading."""
+    def contained(self, service: str, *words: str) -> list[str]:
+        """Return its command, with the secrets mounted for reading and, as root, no more rights than it is given."""
         secrets = str(self.state / "secrets")
         mount = 'mount -o bind,ro "$1" "$1" && shift && exec "$@"'
+        rights = self.file["services"][service].get("cap_add", [])
+        bounds = ",".join(("-all", *(f"+{right.lower()}" for right in rights)))
+        less = ["setpriv", f"--bounding-set={bounds}", "--no-new-privs"] if rights else []
+        command = [*less, *self.command(service, *words)]
         return ["unshare", "--mount", "sh", "-c", mount, "sh", secrets, *command]
 
     def run(self, service: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a service to its end, as `docker compose run --rm` does."""
         return subprocess.run(
-            self.shown(self.command(service, *words)),
+            self.contained(service, *words),
             env=self.environ(service) | more,
             cwd="/",
             capture_output=True,
@@ -118,7 +122,7 @@ class Containers:
         )
 
     def start(self, service: str) -> None:
-        self.spawn(service, self.shown(self.command(service)), self.environ(service))
+        self.spawn(service, self.contained(service), self.environ(service))
 
     def spawn(self, service: str, command: list[str], environment: Mapping[str, str]) -> None:
         with (self.base / f"{service}.log").open("ab") as log:
