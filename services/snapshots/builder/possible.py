@@ -55,7 +55,9 @@ def _no_groups(root: Path = Path("/sys/fs/cgroup")) -> str:
     controllers = root / "cgroup.controllers"
     if controllers.exists():
         if absent := sorted(_CONTROLLERS - set(controllers.read_text().split())):
-            return f"builds cannot be limited, these control groups are not ours: {', '.join(absent)}"
+            return (
+                f"builds cannot be limited, these control groups are not ours: {', '.join(absent)}"
+            )
         parents = [root]
     else:
         parents = [root / "memory", root / "cpu"]

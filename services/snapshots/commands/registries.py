@@ -58,7 +58,12 @@ async def create(
 
 
 async def change(
-    session: AsyncSession, ring: KeyRing, organization_id: UUID, id_: str, draft: Draft, condition: Any
+    session: AsyncSession,
+    ring: KeyRing,
+    organization_id: UUID,
+    id_: str,
+    draft: Draft,
+    condition: Any,
 ) -> Registry:
     """`condition` may say at which revision (`if_revision`) the change is wanted."""
     registry, at = await queries.get(session, organization_id, id_, lock=True), draft.address

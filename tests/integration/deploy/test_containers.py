@@ -144,7 +144,9 @@ def _skopeo(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_is_pushed_through_the_edge_becomes_a_snapshot(project: Project, tmp_path: Path) -> None:
+def test_what_is_pushed_through_the_edge_becomes_a_snapshot(
+    project: Project, tmp_path: Path
+) -> None:
     # More than the gateway would take in one request.
     source = layout_of(tmp_path / "image", image((3 << 20, 60_000), seed=17))
     with project.client() as client:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not among the locked requirements
-
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 

@@ -169,8 +169,11 @@ class RegistryServiceServicer:
         the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
         membership, the organization. What is told to the audit log is who asked.
 
+        What was pushed goes a while after the last push; more than a limit of the installation is not to be there at a time.
+
         Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
-        REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        REGION_FORBIDDEN, DEFAULT_REGION_MISSING, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or PUSH_LIMIT_REACHED
+        (FAILED_PRECONDITION: the organization has pushed as much as may be there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

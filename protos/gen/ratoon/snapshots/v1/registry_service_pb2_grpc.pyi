@@ -66,8 +66,11 @@ class RegistryServiceStub:
     the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
     membership, the organization. What is told to the audit log is who asked.
 
+    What was pushed goes a while after the last push; more than a limit of the installation is not to be there at a time.
+
     Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
-    REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+    REGION_FORBIDDEN, DEFAULT_REGION_MISSING, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or PUSH_LIMIT_REACHED
+    (FAILED_PRECONDITION: the organization has pushed as much as may be there).
     """
     IssueRegistryToken: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.IssueRegistryTokenRequest, _registry_service_pb2.IssueRegistryTokenResponse]
     """Changes such a credential into a token that the registry understands, as the token protocol of registries has it.
@@ -177,8 +180,11 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
         membership, the organization. What is told to the audit log is who asked.
 
+        What was pushed goes a while after the last push; more than a limit of the installation is not to be there at a time.
+
         Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
-        REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        REGION_FORBIDDEN, DEFAULT_REGION_MISSING, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or PUSH_LIMIT_REACHED
+        (FAILED_PRECONDITION: the organization has pushed as much as may be there).
         """
 
     @_abc_1.abstractmethod
