@@ -5,10 +5,9 @@
 
 import ctypes
 import os
+import runpy
 import sys
 from pathlib import Path
-
-import room
 
 GROUPS = Path("/sys/fs/cgroup")
 _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND = 2, 4, 8, 32, 4096
@@ -24,7 +23,7 @@ def main() -> None:
 
             Path(file).write_text(missing_by(os.environ))
         case ["build"]:
-            room.main()
+            runpy.run_path(str(Path(__file__).with_name("room.py")), run_name="__main__")
         case _:
             sys.exit("usage: builder.py check FILE | build")
 

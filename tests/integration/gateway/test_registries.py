@@ -61,9 +61,9 @@ async def test_registries_are_listed_and_shown(fakes: Fakes, client: httpx.Async
     ],
 )
 async def test_what_is_not_said_stays(
-    fakes: Fakes, client: httpx.AsyncClient, more: dict[str, Any], sent: dict[str, str]
+    fakes: Fakes, client: httpx.AsyncClient, more: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    kept = {"name": "hub", "url": "docker.io", "username": "me"}
+    kept: dict[str, Any] = {"name": "hub", "url": "docker.io", "username": "me"}
     answer = await client.patch(f"/docker-registry/{ID}", json=kept | more)
     assert (answer.status_code, answer.json()) == (200, SHOWN)
     assert fakes.registries.calls.last("UpdateRegistry") == pb.UpdateRegistryRequest(
