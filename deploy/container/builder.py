@@ -7,9 +7,12 @@ import ctypes
 import os
 import runpy
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
+# Prints it.
+_POSSIBLE = "services.snapshots.builder.possible"
 _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND = 2, 4, 8, 32, 4096
 
 
@@ -19,9 +22,8 @@ def main() -> None:
     own_groups(GROUPS)
     match sys.argv[1:]:
         case ["check", file]:
-            from services.snapshots.builder.possible import missing_by
-
-            Path(file).write_text(missing_by(os.environ))
+            with Path(file).open("w") as out, redirect_stdout(out):
+                runpy.run_module(_POSSIBLE, run_name="__main__")
         case ["build"]:
             runpy.run_path(str(Path(__file__).with_name("room.py")), run_name="__main__")
         case _:

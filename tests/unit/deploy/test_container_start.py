@@ -42,7 +42,7 @@ def test_the_check_says_what_is_missing(tmp_path: Path) -> None:
     file = tmp_path / "no-builder"
     code = f"import sys, builder; sys.argv[1:] = ['check', {str(file)!r}]; builder.main()"
     done = _run(code, SNAPSHOTS_BUILD_ISOLATION="off")
-    assert (done.returncode, file.read_text()) == (0, "builds are switched off")
+    assert (done.returncode, file.read_text()) == (0, "builds are switched off\n")
 
 
 def test_the_containers_groups_become_its_own() -> None:
