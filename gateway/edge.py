@@ -12,6 +12,7 @@ from gateway.access import failed
 from gateway.errors import Problem, path_of
 from gateway.live.door import PATH, Door
 from gateway.metrics import Numbers
+from gateway.parting import Parting, Send
 from gateway.paths import keep_slashes
 from gateway.visit import CLIENT_GONE, SCOPE_KEY, Visit
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from gateway.app import Gateway
 
 log = logging.getLogger(__name__)
-Send = Callable[[Any], Awaitable[None]]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 SLOW_SECONDS = 1.0
 # What is not offered is no failure of ours.
@@ -44,13 +44,14 @@ class Edge:
             raise ValueError(f"not served: {scope['type']}")
         keep_slashes(scope)
         visit = scope[SCOPE_KEY] = Visit(self._gateway, scope)
+        parting = Parting(receive, send)
         standing = (self._version, (b"x-request-id", visit.request_id.encode()))
 
         async def answer(message: Any) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
                 message["headers"] = [*message["headers"], *visit.outgoing, *standing]
-            await send(message)
+            await parting.send(message)
 
         try:
             early = self._early(scope, visit)
@@ -64,6 +65,7 @@ class Edge:
             await self._broken(visit, scope, receive, answer, failure)
         finally:
             self._record(visit, scope)
+        await parting.end()
 
     def _early(self, scope: Any, visit: Visit) -> Response | None:
         """Return what is answered without asking anybody."""

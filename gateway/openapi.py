@@ -62,6 +62,7 @@ _CREATES = {
     "createRegistry",
     "createServiceAccountApiKey",
     "adminCreateOrganization",
+    "adminCreateUser",
     "createWebhookEndpoint",
 }
 _PAGED = {

@@ -6,10 +6,12 @@ import sys
 
 
 def main() -> int:
-    """Ask the gateway, or anything that serves metrics only, over HTTP; the services over gRPC."""
+    """Ask the gateway, the storage, or anything that serves metrics only, over HTTP; the services over gRPC."""
     room = os.environ["RATOON_ROOM"]
     if room == "gateway":
         return _http(os.environ["GATEWAY_LISTEN"], "/api/health")
+    if room == "storage":
+        return _http("127.0.0.1:8333", "/healthz")
     if metrics := os.environ.get("RATOON_HEALTH_BY_METRICS"):
         return _http(os.environ[metrics], "/metrics")
     return _grpc(os.environ[f"{room.upper()}_LISTEN"])

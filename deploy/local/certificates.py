@@ -22,6 +22,8 @@ _RENEW_DAYS = 10
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 _NAMES = [
     x509.DNSName("localhost"),
+    # What containers and their clients can both call the edge.
+    x509.DNSName("ratoon.localhost"),
     x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
     x509.IPAddress(ipaddress.ip_address("::1")),
 ]
@@ -32,7 +34,7 @@ _UNUSED = (
 _Key = ec.EllipticCurvePrivateKey
 
 
-def ensure(folder: Path, now: datetime | None = None) -> None:
+def ensure(folder: Path, now: datetime | None = None, *, server_days: int = _SERVER_DAYS) -> None:
     """Make in `folder` what is missing or about to end; the authority is never replaced."""
     now = now or datetime.now(UTC)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ def ensure(folder: Path, now: datetime | None = None) -> None:
     if _ends_soon(folder / "server.pem", now):
         signing = serialization.load_pem_private_key((folder / "ca-key.pem").read_bytes(), None)
         assert isinstance(signing, _Key)
-        _certify(folder, "server", signing, authority, now, _SERVER_DAYS)
+        _certify(folder, "server", signing, authority, now, server_days)
     if _ends_soon(folder / "peer.pem", now):
         forgotten, authority = _authority("Ratoon's storage, to itself", now, constrained=False)
         _keep(folder / "peer-ca.pem", authority)

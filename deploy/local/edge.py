@@ -8,6 +8,7 @@ from deploy.local.failures import Failure
 from deploy.local.state import write_private
 
 CONFIGURATION = Path(__file__).parents[1] / "envoy" / "envoy.yaml"
+_CONTAINERS = re.compile(r"^ *# containers \{\n.*?^ *# \}\n", re.DOTALL | re.MULTILINE)
 
 
 def command(runtime: Path, port: int, gateway_port: int) -> tuple[str, ...]:
@@ -24,8 +25,8 @@ def command(runtime: Path, port: int, gateway_port: int) -> tuple[str, ...]:
 
 
 def configuration(listen: str, port: int, gateway: str, gateway_port: int) -> str:
-    """Return Envoy's static configuration with these addresses in place of the containers'."""
-    text = CONFIGURATION.read_text()
+    """Return Envoy's static configuration with these addresses in place of the containers', for the API alone."""
+    text = _CONTAINERS.sub("", CONFIGURATION.read_text())
     for marker, address, number in (("public", listen, port), ("gateway", gateway, gateway_port)):
         wanted = f"socket_address: {{address: {address}, port_value: {number}}}"
         text, count = re.subn(rf"socket_address: {{[^}}]*}}  # {marker}", wanted, text)

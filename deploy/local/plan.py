@@ -245,6 +245,7 @@ def _own_registry(site: Site, given: Mapping[str, str]) -> dict[str, str]:
     plain = filter(None, (given.get("SNAPSHOTS_INSECURE_REGISTRIES"), host, api))
     return {
         registry.VARIABLE: host,
+        f"{registry.VARIABLE}_PATH": str(site.home.registry),
         f"{registry.VARIABLE}_KEY_FILE": str(site.home.secrets / registry.KEY),
         f"{registry.VARIABLE}_CERTIFICATE_FILE": str(site.home.secrets / registry.CERTIFICATE),
         "SNAPSHOTS_INSECURE_REGISTRIES": ",".join(plain),

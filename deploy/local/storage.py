@@ -38,6 +38,8 @@ class Storage:
     program: Path
     runtime: Path
     ports: Mapping[str, int]
+    # Where S3 listens; all else is on the loopback address.
+    listen: str = LOOPBACK
 
     @property
     def _folder(self) -> Path:
@@ -55,7 +57,7 @@ class Storage:
         """Write what it is told: its own certificate, one identity, one role."""
         for folder in (self._folder, self.home.storage):
             folder.mkdir(mode=0o700, exist_ok=True)
-        keys = _keys(self.home)
+        keys = made_keys(self.home)
         write_private(self._folder / "security.toml", _security(self.tls))
         write_private(self._folder / "master.toml", _MASTER)
         write_private(self._folder / "identities.json", json.dumps(_identities(keys)))
@@ -95,7 +97,7 @@ class Storage:
 
     def contexts_environment(self) -> dict[str, str]:
         """Return what the processes of snapshots are told of it."""
-        keys = _keys(self.home)
+        keys = made_keys(self.home)
         told = {
             "ENDPOINT": self.url,
             "BUCKET": BUCKET,
@@ -126,7 +128,7 @@ class Storage:
             *("-filer", "-s3", *ports),
             *(f"-s3.port.https={self.ports['s3']}", f"-s3.port={self.ports['s3-plain']}"),
             f"-s3.port.grpc={self.ports['s3-grpc']}",
-            *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.ip.bind={LOOPBACK}"),
+            *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.ip.bind={self.listen}"),
             f"-s3.cert.file={self.tls / 'server.pem'}",
             f"-s3.key.file={self.tls / 'server-key.pem'}",
             f"-s3.config={self._folder / 'identities.json'}",
@@ -143,7 +145,7 @@ class Storage:
         )
 
 
-def _keys(home: Home) -> dict[str, str]:
+def made_keys(home: Home) -> dict[str, str]:
     """Return the key of the one identity and what session tokens are signed with, made once."""
     kept: dict[str, str] = home.read(_KEYS)
     if not kept:

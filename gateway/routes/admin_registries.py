@@ -21,4 +21,5 @@ operations = router("/admin/docker-registry", "admin")
 async def admin_set_default_registry(call: Call, id: Segment) -> DockerRegistry:
     request = pb.SetDefaultRegistryRequest(registry_id=id)
     answer = await call.rpc(call.services.registries.SetDefaultRegistry, request)
+    call.say_revision(answer.registry.revision)
     return registry_from_proto(answer.registry)

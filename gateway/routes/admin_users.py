@@ -23,6 +23,7 @@ from ratoon.auth.v1 import user_service_pb2 as pb
 from ratoon.orgs.v1 import organization_service_pb2, region_service_pb2
 
 operations = router("/admin/users", "admin")
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 @operations.post(
@@ -45,10 +46,11 @@ async def admin_create_user(call: Call, body: CreateUser) -> AdminUser:
         email_verified=body.email_verified,
         system_admin=body.role == "admin",
         default_region_id=region_id,
+        request_id=call.idempotency_key,
     )
     answer = await call.rpc(call.services.users.CreateUser, request)
     if body.personal_organization_quota is not None:
-        await _grant(call, answer.organization_id, region_id, body.personal_organization_quota)
+        await _granted(call, answer.organization_id, region_id, body.personal_organization_quota)
     return admin_user_from_proto(answer.user)
 
 
@@ -135,6 +137,22 @@ async def _check_region(call: Call, region_id: str) -> None:
     shared = await call.rpc(call.services.regions.ListSharedRegions, request)
     if not any(r.id == region_id for r in shared.regions):
         raise Problem(404, "REGION_NOT_FOUND", "there is no such shared region")
+
+
+async def _granted(
+    call: Call, organization_id: str, region_id: str, quota: CreateOrganizationQuota
+) -> None:
+    """Say what there is when the quota cannot be set now: the user has been made."""
+    try:
+        await _grant(call, organization_id, region_id, quota)
+    except grpc.aio.AioRpcError as failure:
+        if failure.code() not in _AWAY:
+            raise
+        message = (
+            f"the user is made and has the organization {organization_id}, with the usual quota: set it there, or"
+            " send the same request again if it had an Idempotency-Key"
+        )
+        raise Problem(503, "QUOTA_NOT_SET", message) from failure
 
 
 async def _grant(

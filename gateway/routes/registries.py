@@ -34,6 +34,7 @@ async def create_registry(call: Call, body: CreateDockerRegistry) -> DockerRegis
     request.organization_id = call.caller.organization_id
     request.request_id = call.idempotency_key
     answer = await call.rpc(call.services.registries.CreateRegistry, request)
+    call.say_revision(answer.registry.revision)
     return registry_from_proto(answer.registry)
 
 
@@ -62,6 +63,7 @@ async def list_registries(call: Call) -> list[DockerRegistry]:
 async def get_registry(call: Call, id: Segment) -> DockerRegistry:
     request = pb.GetRegistryRequest(organization_id=call.caller.organization_id, registry_id=id)
     answer = await call.rpc(call.services.registries.GetRegistry, request)
+    call.say_revision(answer.registry.revision)
     return registry_from_proto(answer.registry)
 
 
@@ -70,13 +72,16 @@ async def get_registry(call: Call, id: Segment) -> DockerRegistry:
     operation_id="updateRegistry",
     summary="Change a registry; without a password the one that is kept stays",
     response_model=DockerRegistry,
-    responses=errors(404, body=True),
+    responses=errors(404, 412, body=True),
 )
 @guarded("snapshots.RegistryService/UpdateRegistry")
 async def update_registry(call: Call, id: Segment, body: UpdateDockerRegistry) -> DockerRegistry:
     request = change_of(body)
     request.organization_id, request.registry_id = call.caller.organization_id, id
+    if call.if_revision is not None:
+        request.if_revision = call.if_revision
     answer = await call.rpc(call.services.registries.UpdateRegistry, request)
+    call.say_revision(answer.registry.revision)
     return registry_from_proto(answer.registry)
 
 
@@ -87,11 +92,13 @@ async def update_registry(call: Call, id: Segment, body: UpdateDockerRegistry) -
     status_code=204,
     response_class=Response,
     response_model=None,
-    responses=errors(404),
+    responses=errors(400, 404, 412),
 )
 @guarded("snapshots.RegistryService/DeleteRegistry")
 async def delete_registry(call: Call, id: Segment) -> Response:
-    request = pb.DeleteRegistryRequest(organization_id=call.caller.organization_id, registry_id=id)
+    request = pb.DeleteRegistryRequest(
+        organization_id=call.caller.organization_id, registry_id=id, if_revision=call.if_revision
+    )
     await call.rpc(call.services.registries.DeleteRegistry, request)
     return Response(status_code=204)
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
+from services.snapshots.registries.pushed import Pushed
 from services.snapshots.registries.settings import RegistrySettings
 from services.snapshots.registries.tokens import PushAccess, TokenSigner
 
@@ -40,6 +41,8 @@ class Settings(RegistrySettings, KeySettings):
     # What tokens for the own registry are signed with, and the certificate that it trusts.
     push_registry_key_file: Path | None = None
     push_registry_certificate_file: Path | None = None
+    # How much an organization may have there before it is given no more credentials to push with.
+    push_limit_bytes: int = Field(100 << 30, gt=0)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -53,4 +56,10 @@ class Settings(RegistrySettings, KeySettings):
         key, certificate = self.push_registry_key_file, self.push_registry_certificate_file
         if not self.push_registry or key is None or certificate is None:
             return None
-        return PushAccess(self.push_registry.lower(), TokenSigner(key, certificate))
+        path = self.push_registry_path
+        return PushAccess(
+            self.push_registry.lower(),
+            TokenSigner(key, certificate),
+            pushed=None if path is None else Pushed(path),
+            limit_bytes=self.push_limit_bytes,
+        )

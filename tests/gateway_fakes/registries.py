@@ -86,5 +86,6 @@ def a_registry(**more: Any) -> registry_pb2.Registry:
         "project": "",
         "create_time": STAMP,
         "update_time": STAMP,
+        "revision": 3,
     }
     return registry_pb2.Registry(**fields | more)

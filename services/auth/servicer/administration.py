@@ -3,14 +3,17 @@
 from typing import Any
 
 from grpc.aio import ServicerContext
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import idempotency
 from chassis.db import Database
+from chassis.grpc.interceptors import current_caller
 from ratoon.auth.v1 import user_service_pb2 as pb
 from ratoon.auth.v1.user_service_pb2_grpc import UserServiceServicer
 from services.auth.commands import key_pairs, people, users
 from services.auth.convert import person_to_proto
-from services.auth.domain.people import UserNotFound
-from services.auth.domain.users import drafted
+from services.auth.domain.people import Person, UserNotFound
+from services.auth.domain.users import Draft, drafted
 from services.auth.peers import Organizations
 from services.auth.queries import people as queries
 
@@ -35,13 +38,34 @@ class Administration(UserServiceServicer):
             system_admin=request.system_admin,
         )
         async with self._database.sessions.begin() as session:
-            person = await users.create(session, draft)
+            person = await self._made(session, request, draft)
         organization_id = await self._organizations.ensure_personal(
             person, request.default_region_id
         )
         async with self._database.sessions.begin() as session:
             await people.settle(session, person)
         return pb.CreateUserResponse(user=person_to_proto(person), organization_id=organization_id)
+
+    async def _made(
+        self, session: AsyncSession, request: pb.CreateUserRequest, draft: Draft
+    ) -> Person:
+        """Make the person; under the client's key it is the one that the same request made before."""
+        if not request.request_id:
+            return await users.create(session, draft)
+        caller, key = current_caller.get(), request.request_id
+        scope, sent = f"CreateUser/{caller.user_id or caller.api_key_id}", _fingerprint(request)
+        before = await idempotency.replay(session, scope, key, sent)
+        if before is not None:
+            return await self._known(before.decode())
+        person = await users.create(session, draft)
+        await idempotency.record(session, scope, key, sent, person.id.encode())
+        return person
+
+    async def _known(self, user_id: str) -> Person:
+        person = await queries.get(self._database.pool, user_id)
+        if person is None or person.service_account:
+            raise UserNotFound("there is no such user")
+        return person
 
     async def ListUsers(
         self, request: pb.ListUsersRequest, context: Context
@@ -53,10 +77,7 @@ class Administration(UserServiceServicer):
         )
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
-        person = await queries.get(self._database.pool, request.user_id)
-        if person is None or person.service_account:
-            raise UserNotFound("there is no such user")
-        return pb.GetUserResponse(user=person_to_proto(person))
+        return pb.GetUserResponse(user=person_to_proto(await self._known(request.user_id)))
 
     async def SetUserDisabled(
         self, request: pb.SetUserDisabledRequest, context: Context
@@ -74,3 +95,7 @@ class Administration(UserServiceServicer):
         async with self._database.sessions.begin() as session:
             person = await users.set_public_key(session, request.user_id, public)
         return pb.RegenerateKeyPairResponse(user=person_to_proto(person), private_key=private)
+
+
+def _fingerprint(request: pb.CreateUserRequest) -> bytes:
+    return request.SerializeToString(deterministic=True)

@@ -17,6 +17,7 @@ ISOLATIONS = (GVISOR, CHROOT)
 # Older ones know no systrap.
 _EARLIEST_RUNSC = 20230501
 _DATE = re.compile(r"(20\d{6})")
+_CONTROLLERS = {"memory", "cpu", "pids"}
 _PROGRAMS = ("buildah", "unshare", "setpriv")
 
 
@@ -50,9 +51,16 @@ def _old_runsc() -> str:
     return ""
 
 
-def _no_groups() -> str:
-    root = Path("/sys/fs/cgroup")
-    parents = [root] if (root / "cgroup.controllers").exists() else [root / "memory", root / "cpu"]
+def _no_groups(root: Path = Path("/sys/fs/cgroup")) -> str:
+    controllers = root / "cgroup.controllers"
+    if controllers.exists():
+        if absent := sorted(_CONTROLLERS - set(controllers.read_text().split())):
+            return (
+                f"builds cannot be limited, these control groups are not ours: {', '.join(absent)}"
+            )
+        parents = [root]
+    else:
+        parents = [root / "memory", root / "cpu"]
     for parent in parents:
         trial = parent / f"ratoon-trial-{os.getpid()}"
         try:

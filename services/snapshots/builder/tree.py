@@ -13,8 +13,9 @@ log = logging.getLogger(__name__)
 Sink = Callable[[bytes], Awaitable[None]]
 _SOURCES = Path(__file__).parents[3]
 _READ_BYTES = 64 << 10
-# Joins the groups, then becomes the command: the kernel ends it with us, and all that it began with it.
-_JOIN = 'for group in $1; do echo 0 > "$group" || exit 125; done; shift; exec "$@"'
+# Joins the groups, then becomes the command: the kernel ends it with us, and all that it began with it. The mask is not
+# ours, whatever that is: what steps make would show it.
+_JOIN = 'umask 022; for group in $1; do echo 0 > "$group" || exit 125; done; shift; exec "$@"'
 _APART: tuple[str, ...] = (
     "setpriv",
     "--pdeathsig",

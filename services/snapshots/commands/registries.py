@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import announce
+from chassis.revisions import check_revision
 from chassis.sealing import KeyRing
 from services.snapshots.commands import sealed
 from services.snapshots.domain import OrganizationGone
@@ -57,9 +58,16 @@ async def create(
 
 
 async def change(
-    session: AsyncSession, ring: KeyRing, organization_id: UUID, id_: str, draft: Draft
+    session: AsyncSession,
+    ring: KeyRing,
+    organization_id: UUID,
+    id_: str,
+    draft: Draft,
+    condition: Any,
 ) -> Registry:
+    """`condition` may say at which revision (`if_revision`) the change is wanted."""
     registry, at = await queries.get(session, organization_id, id_, lock=True), draft.address
+    check_revision(registry.revision, condition)
     if at.host != registry.host and registry.password is not None and not draft.password:
         raise RegistryPasswordRequired("for another host, the password has to be given anew")
     registry.name, registry.username = draft.name, draft.username
@@ -69,14 +77,14 @@ async def change(
     if draft.password:
         bound = place(organization_id, registry.id, at.host)
         registry.password = await sealed.seal(session, ring, draft.password, bound)
-    registry.updated_at = await _now(session)
-    await session.flush()
+    await _changed(session, registry)
     await _tell(session, registry, "update", _said(registry, password=bool(draft.password)))
     return registry
 
 
-async def delete(session: AsyncSession, organization_id: UUID, id_: str) -> None:
+async def delete(session: AsyncSession, organization_id: UUID, id_: str, condition: Any) -> None:
     registry = await queries.get(session, organization_id, id_, lock=True)
+    check_revision(registry.revision, condition)
     await session.delete(registry)
     await session.flush()
     await _tell(session, registry, "delete", {"name": registry.name})
@@ -90,10 +98,9 @@ async def prefer(session: AsyncSession, id_: str) -> Registry:
     if registry.preferred:
         return registry
     others = update(Registry).where(Registry.organization_id == organization_id, Registry.preferred)
-    await session.execute(others.values(preferred=False))
+    await session.execute(others.values(preferred=False, revision=Registry.revision + 1))
     registry.preferred = True
-    registry.updated_at = await _now(session)
-    await session.flush()
+    await _changed(session, registry)
     await _tell(session, registry, "set_default", {"name": registry.name})
     return registry
 
@@ -118,8 +125,10 @@ async def _check_room(session: AsyncSession, organization_id: UUID) -> None:
         raise RegistryLimitReached(message, limit=str(MOST_REGISTRIES))
 
 
-async def _now(session: AsyncSession) -> Any:
-    return await session.scalar(select(func.clock_timestamp()))
+async def _changed(session: AsyncSession, registry: Registry) -> None:
+    registry.updated_at = await session.scalar(select(func.clock_timestamp()))  # type: ignore[assignment]  # there is one
+    registry.revision += 1
+    await session.flush()
 
 
 def _said(registry: Registry, *, password: bool) -> dict[str, str]:

@@ -48,7 +48,7 @@ class RoleUploads:
             storage_url=settings.public_endpoint or settings.endpoint,
             bucket=settings.bucket,
             region=settings.region,
-            expires=datetime.fromisoformat(_said("Expiration", answer)).astimezone(UTC),
+            expires=_moment(_said("Expiration", answer)),
         )
 
     def _assume(self, organization_id: UUID) -> str:
@@ -117,3 +117,11 @@ def _said(name: str, answer: str) -> str:
         log.error("the storage's answer lacks %s", name)
         raise ObjectStorageAway("the storage for build contexts issues no credentials")
     return found[1].strip()
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        log.error("the storage's answer names no moment at which credentials end")
+        raise ObjectStorageAway("the storage for build contexts issues no credentials") from None

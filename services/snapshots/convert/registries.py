@@ -27,4 +27,5 @@ def registry_to_proto(registry: Registry) -> registry_pb2.Registry:
         default=registry.preferred,
         create_time=to_timestamp(registry.created_at),
         update_time=to_timestamp(registry.updated_at),
+        revision=registry.revision,
     )

@@ -23,6 +23,10 @@ class PushRegistryUnavailable(Refusal):
     kind, reason = Kind.UNAVAILABLE, "PUSH_REGISTRY_UNAVAILABLE"
 
 
+class PushLimitReached(Refusal):
+    kind, reason = Kind.FAILED_PRECONDITION, "PUSH_LIMIT_REACHED"
+
+
 class PushCredentialInvalid(Refusal):
     kind, reason = Kind.UNAUTHENTICATED, "PUSH_CREDENTIAL_INVALID"
 

@@ -13,6 +13,8 @@ class RegistrySettings(BaseSettings):
     registry_ca_file: Path | None = None
     # The installation's own registry, `host[:port]`. Empty: there is none.
     push_registry: str = ""
+    # Where its files are, if they are at hand: then what is pushed is limited, and goes when it is old.
+    push_registry_path: Path | None = None
 
     @property
     def insecure_hosts(self) -> frozenset[str]:

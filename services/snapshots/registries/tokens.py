@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from services.snapshots.domain.grants import Access
+from services.snapshots.registries.pushed import Pushed
 
 ISSUER, SERVICE = "ratoon", "ratoon-registry"
 LIFETIME = 300
@@ -30,6 +31,9 @@ class PushAccess:
 
     host: str
     signer: "TokenSigner"
+    # None: its files are elsewhere, and so is what limits them.
+    pushed: Pushed | None = None
+    limit_bytes: int = 0
 
 
 class TokenSigner:

@@ -1,5 +1,6 @@
 """RegistryService over gRPC: unwrap, act in one transaction, wrap."""
 
+import asyncio
 import hmac
 import time
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from services.snapshots.commands import registries as commands
 from services.snapshots.commands.sealed import password_of
 from services.snapshots.convert.registries import registry_draft_from_proto, registry_to_proto
 from services.snapshots.domain.grants import (
+    PushLimitReached,
     PushRegistryUnavailable,
     granted,
     project_of,
@@ -96,7 +98,7 @@ class RegistryServicer(RegistryServiceServicer):
             await queries.get(session, organization_id, request.registry_id)
             draft = registry_draft_from_proto(request)
             changed = await commands.change(
-                session, self._ring, organization_id, request.registry_id, draft
+                session, self._ring, organization_id, request.registry_id, draft, request
             )
         return pb.UpdateRegistryResponse(registry=registry_to_proto(changed))
 
@@ -104,7 +106,8 @@ class RegistryServicer(RegistryServiceServicer):
         self, request: pb.DeleteRegistryRequest, context: Context
     ) -> pb.DeleteRegistryResponse:
         async with self._sessions.begin() as session:
-            await commands.delete(session, UUID(request.organization_id), request.registry_id)
+            organization_id = UUID(request.organization_id)
+            await commands.delete(session, organization_id, request.registry_id, request)
         return pb.DeleteRegistryResponse()
 
     async def SetDefaultRegistry(
@@ -133,6 +136,7 @@ class RegistryServicer(RegistryServiceServicer):
         limits.check_not_suspended(time.time())
         if request.region_id.strip():
             limits.region(request.region_id.strip())
+        await _check_room(access, organization_id)
         who = current_caller.get()
         async with self._sessions.begin() as session:
             grant = await grants.make_for(
@@ -192,3 +196,16 @@ class RegistryServicer(RegistryServiceServicer):
         told.CopyFrom(request)
         told.password = hmac.digest(self._fingerprint, request.password.encode(), "sha256").hex()
         return told.SerializeToString(deterministic=True)
+
+
+async def _check_room(access: PushAccess, organization_id: UUID) -> None:
+    """Refuse whoever has as much in the registry as may be there."""
+    if access.pushed is None:
+        return
+    held = await asyncio.to_thread(access.pushed.size_of, project_of(organization_id))
+    if held >= access.limit_bytes:
+        message = (
+            f"the organization has pushed {held} bytes, and {access.limit_bytes} may be in the registry at a time;"
+            " what is old goes by itself"
+        )
+        raise PushLimitReached(message, limit=str(access.limit_bytes))

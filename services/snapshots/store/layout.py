@@ -30,7 +30,7 @@ class OciLayoutStore:
         self._blobs = root / "blobs" / "sha256"
         self._partials = root / "partial"
         for folder in (root, self._blobs, self._partials):
-            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o770, parents=True, exist_ok=True)
         if not (marker := root / "oci-layout").exists():
             version = json.dumps({"imageLayoutVersion": "1.0.0"}).encode()
             replace(marker, version, temporary=self._partials, mode=0o640)

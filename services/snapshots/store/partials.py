@@ -58,7 +58,7 @@ async def _lock(file: FileIO) -> None:
 
 
 def _open(path: Path) -> FileIO:
-    return FileIO(path, "r+", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o600))
+    return FileIO(path, "r+", opener=lambda name, flags: os.open(name, flags | os.O_CREAT, 0o660))
 
 
 def _finished(file: FileIO, blob: Path) -> bool:

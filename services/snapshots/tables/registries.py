@@ -26,6 +26,7 @@ class Registry(Base):
     # Sealed; see commands.sealed. NULL: there is none.
     password: Mapped[bytes | None]
     preferred: Mapped[bool] = mapped_column(server_default=text("false"))
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
     # Not when the transaction began: those who make several at once wait for each other.
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

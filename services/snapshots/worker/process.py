@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from chassis import metrics
-from chassis.db import connect
+from chassis.db import Sessions, connect
 from chassis.grpc.caller import Identity
 from chassis.grpc.client import channel
 from chassis.listen import Wakeups
@@ -16,10 +16,12 @@ from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.images.credentials import OwnCredentials
 from services.snapshots.images.http import Http
 from services.snapshots.peers import SERVICES, Organizations
+from services.snapshots.registries.pushed import Pushed
 from services.snapshots.worker.bulk import Bulk
 from services.snapshots.worker.garbage import Garbage
 from services.snapshots.worker.limits import patient
 from services.snapshots.worker.policy import Policy
+from services.snapshots.worker.pushed import forget_for_ever
 from services.snapshots.worker.room import Room
 from services.snapshots.worker.settings import WorkerSettings
 from services.snapshots.worker.stores import store_of
@@ -61,7 +63,9 @@ async def work(
             credentials=OwnCredentials(database.sessions, settings.ring(), settings.own_registry()),
         )
         worker = Worker(tools, wakeups, http, places=places)
-        await _until(stop, worker.run(), bulk.run(), _expiry(contexts))
+        await _until(
+            stop, worker.run(), bulk.run(), _expiry(contexts), _pushed(settings, database.sessions)
+        )
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await database.close()
@@ -85,3 +89,10 @@ async def _expiry(settings: ContextsSettings | None) -> None:
         from services.snapshots.worker.expiry import expire
 
         await expire(aging_from(settings), timedelta(days=settings.keep_days))
+
+
+async def _pushed(settings: WorkerSettings, sessions: Sessions) -> None:
+    """Look after what was pushed, where the own registry's files are at hand."""
+    if settings.push_registry and settings.push_registry_path is not None:
+        keep = timedelta(days=settings.push_keep_days)
+        await forget_for_ever(sessions, Pushed(settings.push_registry_path), keep)

@@ -35,6 +35,8 @@ class WorkerSettings(RegistrySettings, EncryptionSettings, AuditSettings):
     worker_pulls: int = Field(4, ge=1, le=64)
     worker_lease_seconds: float = Field(15, ge=1)
     pull_deadline_seconds: float = Field(3600, gt=0)
+    # Of what was pushed to the own registry, since something was pushed to the same project.
+    push_keep_days: float = Field(7, gt=0)
     # Of each snapshot, the current one among them; what is older is fetched again when it is gone back to.
     versions_kept: int = Field(VERSIONS_KEPT, ge=1, le=100)
 

@@ -116,6 +116,28 @@ async def test_while_orgs_is_away_the_rest_is_left_for_the_first_call(
     assert list(world.orgs.personal) == ["auth0|ada"]
 
 
+async def test_the_same_request_again_goes_on_where_the_first_one_ended(
+    world: World, admin: Any
+) -> None:
+    wanted = {"name": "Ada", "default_region_id": "eu", "request_id": "k"}
+    world.orgs.away = True
+    call = _create(world, admin, **wanted)
+    assert await refusal(call) == (grpc.StatusCode.UNAVAILABLE, "ORGANIZATIONS_UNAVAILABLE")
+    world.orgs.away = False
+    made = await _create(world, admin, **wanted)
+    assert world.orgs.personal == {made.user.id: made.organization_id}
+    assert world.orgs.ensured[-1].default_region_id == "eu"
+    again = await asyncio.gather(*(_create(world, admin, **wanted) for _ in range(4)))
+    assert [(a.user.id, a.organization_id) for a in again] == [
+        (made.user.id, made.organization_id)
+    ] * 4
+    assert await world.database.pool.fetchval("SELECT count(*) FROM users") == 1
+    reused = _create(world, admin, **wanted | {"name": "Bob"})
+    assert await refusal(reused) == (grpc.StatusCode.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED")
+    long = _create(world, admin, request_id="k" * 256)
+    assert await refusal(long) == (INVALID, "IDEMPOTENCY_KEY_INVALID")
+
+
 async def test_the_region_of_the_personal_organization_is_passed_on(
     world: World, admin: Any
 ) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import requests
 
 from deploy.local.binaries import find_envoy
+from deploy.local.certificates import ensure
 from deploy.local.edge import CONFIGURATION, configuration
 from tests.integration.deploy.harness import Installation, install, kill_and_wait
 
@@ -31,7 +34,12 @@ def edge() -> Iterator[Installation]:
 def test_envoy_accepts_the_configuration(tmp_path: Path, rendered: bool) -> None:
     path = tmp_path / "envoy.yaml"
     text = configuration("127.0.0.1", 8080, "127.0.0.1", 8081)
-    path.write_text(text if rendered else CONFIGURATION.read_text())
+    if not rendered:
+        ensure(tmp_path / "tls")
+        text = CONFIGURATION.read_text()
+        for secret, file in (("edge-certificate", "server.pem"), ("edge-key", "server-key.pem")):
+            text = text.replace(f"/run/secrets/{secret}", str(tmp_path / "tls" / file))
+    path.write_text(text)
     done = subprocess.run(
         [find_envoy(), "--mode", "validate", "-c", path, "-l", "warning"],
         capture_output=True,
@@ -115,6 +123,20 @@ def test_other_paths_are_not_found_in_the_usual_shape(edge: Installation) -> Non
 def test_a_huge_body_is_refused(edge: Installation) -> None:
     answer, found = _ask(edge, "/api/snapshots", "POST", b"x" * (2 << 20))
     assert (answer.status, found["code"]) == (413, "BODY_TOO_LARGE")
+
+
+@pytest.mark.parametrize("client", ["curl", "requests", "httpx"])
+def test_the_usual_clients_hear_so_however_huge_it_is(edge: Installation, client: str) -> None:
+    url, body = f"http://127.0.0.1:{edge.port}/api/snapshots", b"x" * (24 << 20)
+    if client == "curl":
+        command = ["curl", "-sS", "-H", "Expect:", "--data-binary", "@-", url]
+        done = subprocess.run(command, input=body, capture_output=True, timeout=60, check=True)
+        found = json.loads(done.stdout)
+    elif client == "requests":
+        found = requests.post(url, data=body, timeout=60).json()
+    else:
+        found = httpx.post(url, content=body, timeout=60).json()
+    assert (found["statusCode"], found["code"]) == (413, "BODY_TOO_LARGE")
 
 
 def test_a_websocket_is_passed_on(edge: Installation) -> None:

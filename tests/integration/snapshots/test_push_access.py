@@ -28,6 +28,7 @@ from services.snapshots import events
 from services.snapshots.commands import grants, retirement
 from services.snapshots.domain.credentials import Credential
 from services.snapshots.images.credentials import OwnCredentials, OwnRegistry
+from services.snapshots.registries.pushed import Pushed
 from services.snapshots.registries.tokens import PushAccess, TokenSigner
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
@@ -51,11 +52,17 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Pushed:
+    return Pushed(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="module")
 async def world(
-    make_database: MakeDatabase, keyring: Keyring, secrets: Path
+    make_database: MakeDatabase, keyring: Keyring, secrets: Path, pushed: Pushed
 ) -> AsyncIterator[World]:
     url = await make_database("services.snapshots")
-    access = PushAccess(HOST, TokenSigner(secrets / KEY, secrets / CERTIFICATE))
+    signer = TokenSigner(secrets / KEY, secrets / CERTIFICATE)
+    access = PushAccess(HOST, signer, pushed, limit_bytes=1_000)
     with TemporaryDirectory(prefix="rtn-") as folder:
         async with a_world(url, keyring, Path(folder), access=access) as world:
             yield world
@@ -159,6 +166,25 @@ async def test_what_is_not_right_opens_nothing(world: World, organization: str) 
             await _token(world, username, secret)
     async with refused("SERVICE_REFUSED", StatusCode.PERMISSION_DENIED):
         await _token(world, given.username, given.secret, machine="orgs")
+
+
+async def test_whoever_has_pushed_as_much_as_may_be_there_is_given_nothing_more(
+    world: World, pushed: Pushed, organization: str
+) -> None:
+    root = pushed.root / "docker" / "registry" / "v2"
+    digest = "a" * 64
+    for name in (organization, str(uuid4())):
+        link = root / "repositories" / name / "app" / "_layers" / "sha256" / digest / "link"
+        link.parent.mkdir(parents=True)
+        link.touch()
+    data = root / "blobs" / "sha256" / "aa" / digest / "data"
+    data.parent.mkdir(parents=True)
+    data.write_bytes(bytes(999))
+    await _access(world, organization)
+    data.write_bytes(bytes(1_000))
+    async with refused("PUSH_LIMIT_REACHED", StatusCode.FAILED_PRECONDITION):
+        await _access(world, organization)
+    await _access(world, str(uuid4()))
 
 
 async def test_a_secret_is_kept_nowhere(world: World, organization: str) -> None:

@@ -94,8 +94,10 @@ class Keeper:
         answer = await self.world.registries.UpdateRegistry(request, metadata=self.metadata)
         return answer.registry
 
-    async def delete(self, id_: str) -> None:
-        request = pb.DeleteRegistryRequest(organization_id=self.organization, registry_id=id_)
+    async def delete(self, id_: str, **fields: Any) -> None:
+        request = pb.DeleteRegistryRequest(
+            organization_id=self.organization, registry_id=id_, **fields
+        )
         await self.world.registries.DeleteRegistry(request, metadata=self.metadata)
 
     async def test(self, id_: str) -> tuple[bool, str]:
@@ -140,6 +142,19 @@ async def test_a_registry_is_made_changed_and_deleted(me: Keeper) -> None:
     assert await me.names() == ["newer"]
     async with refused("REGISTRY_NOT_FOUND", StatusCode.NOT_FOUND):
         await me.delete(made.id)
+
+
+async def test_a_change_that_others_made_meanwhile_is_not_undone(me: Keeper) -> None:
+    made = await me.create()
+    assert made.revision == 1
+    assert (await me.change(made.id, name="one", if_revision=1)).revision == 2
+    async with refused("REVISION_MISMATCH", StatusCode.ABORTED):
+        await me.change(made.id, name="other", if_revision=1)
+    async with refused("REVISION_MISMATCH", StatusCode.ABORTED):
+        await me.delete(made.id, if_revision=1)
+    assert (await me.get(made.id)).name == "one"
+    await me.delete(made.id, if_revision=2)
+    assert await me.names() == []
 
 
 async def test_each_change_is_told_once_and_without_the_password(me: Keeper) -> None:

@@ -27,7 +27,7 @@ from ratoon.auth.v1 import api_key_pb2 as ratoon_dot_auth_dot_v1_dot_api__key__p
 from ratoon.auth.v1 import user_pb2 as ratoon_dot_auth_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ratoon/auth/v1/user_service.proto\x12\x0eratoon.auth.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/auth/v1/api_key.proto\x1a\x19ratoon/auth/v1/user.proto\"\x17\n\x15GetCurrentUserRequest\"<\n\x16GetCurrentUserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\"C\n\x0e\x41\x64\x64UserRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0csystem_admin\x18\x03 \x01(\x08\"V\n\x0f\x41\x64\x64UserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x0e\n\x06secret\x18\x03 \x01(\t\"#\n\x12\x45nsureAdminRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"I\n\x13\x45nsureAdminResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x0e\n\x06secret\x18\x02 \x01(\t\"5\n\x16IssueAccountKeyRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"R\n\x17IssueAccountKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x85\x01\n\x11\x43reateUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x14\n\x0csystem_admin\x18\x05 \x01(\x08\x12\x19\n\x11\x64\x65\x66\x61ult_region_id\x18\x06 \x01(\t\"Q\n\x12\x43reateUserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\"9\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x11ListUsersResponse\x12#\n\x05users\x18\x01 \x03(\x0b\x32\x14.ratoon.auth.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"5\n\x0fGetUserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\"J\n\x16SetUserDisabledRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\x12\r\n\x05\x65mail\x18\x03 \x01(\t\"=\n\x17SetUserDisabledResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\"+\n\x18RegenerateKeyPairRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"T\n\x19RegenerateKeyPairResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x13\n\x0bprivate_key\x18\x02 \x01(\t2\xda\x07\n\x0bUserService\x12n\n\x0eGetCurrentUser\x12%.ratoon.auth.v1.GetCurrentUserRequest\x1a&.ratoon.auth.v1.GetCurrentUserResponse\"\r\x90\x02\x01\xaa\xbb\x18\x06\x12\x02\x01\x02\x30\x01\x12_\n\nCreateUser\x12!.ratoon.auth.v1.CreateUserRequest\x1a\".ratoon.auth.v1.CreateUserResponse\"\n\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12j\n\tListUsers\x12 .ratoon.auth.v1.ListUsersRequest\x1a!.ratoon.auth.v1.ListUsersResponse\"\x18\x90\x02\x01\xaa\xbb\x18\x11\x12\x03\x01\x02\x03\x38\x01\x42\x08operator\x12Y\n\x07GetUser\x12\x1e.ratoon.auth.v1.GetUserRequest\x1a\x1f.ratoon.auth.v1.GetUserResponse\"\r\x90\x02\x01\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12y\n\x0fSetUserDisabled\x12&.ratoon.auth.v1.SetUserDisabledRequest\x1a\'.ratoon.auth.v1.SetUserDisabledResponse\"\x15\xaa\xbb\x18\x11\x12\x03\x01\x02\x03\x38\x01\x42\x08operator\x12t\n\x11RegenerateKeyPair\x12(.ratoon.auth.v1.RegenerateKeyPairRequest\x1a).ratoon.auth.v1.RegenerateKeyPairResponse\"\n\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12]\n\x07\x41\x64\x64User\x12\x1e.ratoon.auth.v1.AddUserRequest\x1a\x1f.ratoon.auth.v1.AddUserResponse\"\x11\xaa\xbb\x18\r\x12\x01\x03\x42\x08operator\x12l\n\x0b\x45nsureAdmin\x12\".ratoon.auth.v1.EnsureAdminRequest\x1a#.ratoon.auth.v1.EnsureAdminResponse\"\x14\x90\x02\x02\xaa\xbb\x18\r\x12\x01\x03\x42\x08operator\x12u\n\x0fIssueAccountKey\x12&.ratoon.auth.v1.IssueAccountKeyRequest\x1a\'.ratoon.auth.v1.IssueAccountKeyResponse\"\x11\xaa\xbb\x18\r\x12\x01\x03\x42\x08operatorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ratoon/auth/v1/user_service.proto\x12\x0eratoon.auth.v1\x1a\x1dratoon/access/v1/access.proto\x1a\x1cratoon/auth/v1/api_key.proto\x1a\x19ratoon/auth/v1/user.proto\"\x17\n\x15GetCurrentUserRequest\"<\n\x16GetCurrentUserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\"C\n\x0e\x41\x64\x64UserRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0csystem_admin\x18\x03 \x01(\x08\"V\n\x0f\x41\x64\x64UserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x0e\n\x06secret\x18\x03 \x01(\t\"#\n\x12\x45nsureAdminRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"I\n\x13\x45nsureAdminResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x0e\n\x06secret\x18\x02 \x01(\t\"5\n\x16IssueAccountKeyRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"R\n\x17IssueAccountKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x16.ratoon.auth.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x99\x01\n\x11\x43reateUserRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x14\n\x0csystem_admin\x18\x05 \x01(\x08\x12\x19\n\x11\x64\x65\x66\x61ult_region_id\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"Q\n\x12\x43reateUserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\"9\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x11ListUsersResponse\x12#\n\x05users\x18\x01 \x03(\x0b\x32\x14.ratoon.auth.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x0eGetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"5\n\x0fGetUserResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\"J\n\x16SetUserDisabledRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\x12\r\n\x05\x65mail\x18\x03 \x01(\t\"=\n\x17SetUserDisabledResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\"+\n\x18RegenerateKeyPairRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"T\n\x19RegenerateKeyPairResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.ratoon.auth.v1.User\x12\x13\n\x0bprivate_key\x18\x02 \x01(\t2\xda\x07\n\x0bUserService\x12n\n\x0eGetCurrentUser\x12%.ratoon.auth.v1.GetCurrentUserRequest\x1a&.ratoon.auth.v1.GetCurrentUserResponse\"\r\x90\x02\x01\xaa\xbb\x18\x06\x12\x02\x01\x02\x30\x01\x12_\n\nCreateUser\x12!.ratoon.auth.v1.CreateUserRequest\x1a\".ratoon.auth.v1.CreateUserResponse\"\n\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12j\n\tListUsers\x12 .ratoon.auth.v1.ListUsersRequest\x1a!.ratoon.auth.v1.ListUsersResponse\"\x18\x90\x02\x01\xaa\xbb\x18\x11\x12\x03\x01\x02\x03\x38\x01\x42\x08operator\x12Y\n\x07GetUser\x12\x1e.ratoon.auth.v1.GetUserRequest\x1a\x1f.ratoon.auth.v1.GetUserResponse\"\r\x90\x02\x01\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12y\n\x0fSetUserDisabled\x12&.ratoon.auth.v1.SetUserDisabledRequest\x1a\'.ratoon.auth.v1.SetUserDisabledResponse\"\x15\xaa\xbb\x18\x11\x12\x03\x01\x02\x03\x38\x01\x42\x08operator\x12t\n\x11RegenerateKeyPair\x12(.ratoon.auth.v1.RegenerateKeyPairRequest\x1a).ratoon.auth.v1.RegenerateKeyPairResponse\"\n\xaa\xbb\x18\x06\x12\x02\x01\x02\x38\x01\x12]\n\x07\x41\x64\x64User\x12\x1e.ratoon.auth.v1.AddUserRequest\x1a\x1f.ratoon.auth.v1.AddUserResponse\"\x11\xaa\xbb\x18\r\x12\x01\x03\x42\x08operator\x12l\n\x0b\x45nsureAdmin\x12\".ratoon.auth.v1.EnsureAdminRequest\x1a#.ratoon.auth.v1.EnsureAdminResponse\"\x14\x90\x02\x02\xaa\xbb\x18\r\x12\x01\x03\x42\x08operator\x12u\n\x0fIssueAccountKey\x12&.ratoon.auth.v1.IssueAccountKeyRequest\x1a\'.ratoon.auth.v1.IssueAccountKeyResponse\"\x11\xaa\xbb\x18\r\x12\x01\x03\x42\x08operatorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -69,25 +69,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISSUEACCOUNTKEYRESPONSE']._serialized_start=552
   _globals['_ISSUEACCOUNTKEYRESPONSE']._serialized_end=634
   _globals['_CREATEUSERREQUEST']._serialized_start=637
-  _globals['_CREATEUSERREQUEST']._serialized_end=770
-  _globals['_CREATEUSERRESPONSE']._serialized_start=772
-  _globals['_CREATEUSERRESPONSE']._serialized_end=853
-  _globals['_LISTUSERSREQUEST']._serialized_start=855
-  _globals['_LISTUSERSREQUEST']._serialized_end=912
-  _globals['_LISTUSERSRESPONSE']._serialized_start=914
-  _globals['_LISTUSERSRESPONSE']._serialized_end=995
-  _globals['_GETUSERREQUEST']._serialized_start=997
-  _globals['_GETUSERREQUEST']._serialized_end=1030
-  _globals['_GETUSERRESPONSE']._serialized_start=1032
-  _globals['_GETUSERRESPONSE']._serialized_end=1085
-  _globals['_SETUSERDISABLEDREQUEST']._serialized_start=1087
-  _globals['_SETUSERDISABLEDREQUEST']._serialized_end=1161
-  _globals['_SETUSERDISABLEDRESPONSE']._serialized_start=1163
-  _globals['_SETUSERDISABLEDRESPONSE']._serialized_end=1224
-  _globals['_REGENERATEKEYPAIRREQUEST']._serialized_start=1226
-  _globals['_REGENERATEKEYPAIRREQUEST']._serialized_end=1269
-  _globals['_REGENERATEKEYPAIRRESPONSE']._serialized_start=1271
-  _globals['_REGENERATEKEYPAIRRESPONSE']._serialized_end=1355
-  _globals['_USERSERVICE']._serialized_start=1358
-  _globals['_USERSERVICE']._serialized_end=2344
+  _globals['_CREATEUSERREQUEST']._serialized_end=790
+  _globals['_CREATEUSERRESPONSE']._serialized_start=792
+  _globals['_CREATEUSERRESPONSE']._serialized_end=873
+  _globals['_LISTUSERSREQUEST']._serialized_start=875
+  _globals['_LISTUSERSREQUEST']._serialized_end=932
+  _globals['_LISTUSERSRESPONSE']._serialized_start=934
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1015
+  _globals['_GETUSERREQUEST']._serialized_start=1017
+  _globals['_GETUSERREQUEST']._serialized_end=1050
+  _globals['_GETUSERRESPONSE']._serialized_start=1052
+  _globals['_GETUSERRESPONSE']._serialized_end=1105
+  _globals['_SETUSERDISABLEDREQUEST']._serialized_start=1107
+  _globals['_SETUSERDISABLEDREQUEST']._serialized_end=1181
+  _globals['_SETUSERDISABLEDRESPONSE']._serialized_start=1183
+  _globals['_SETUSERDISABLEDRESPONSE']._serialized_end=1244
+  _globals['_REGENERATEKEYPAIRREQUEST']._serialized_start=1246
+  _globals['_REGENERATEKEYPAIRREQUEST']._serialized_end=1289
+  _globals['_REGENERATEKEYPAIRRESPONSE']._serialized_start=1291
+  _globals['_REGENERATEKEYPAIRRESPONSE']._serialized_end=1375
+  _globals['_USERSERVICE']._serialized_start=1378
+  _globals['_USERSERVICE']._serialized_end=2364
 # @@protoc_insertion_point(module_scope)

@@ -239,6 +239,7 @@ class CreateUserRequest(_message.Message):
     EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
     SYSTEM_ADMIN_FIELD_NUMBER: _builtins.int
     DEFAULT_REGION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id: 1 to 255 characters. Empty: one is made up."""
     name: _builtins.str
@@ -251,6 +252,8 @@ class CreateUserRequest(_message.Message):
     """Make the person an administrator of the installation."""
     default_region_id: _builtins.str
     """The shared region of the personal organization. Empty: the installation's."""
+    request_id: _builtins.str
+    """The client's Idempotency-Key; 24 h. The same request again goes on where the first one ended."""
     def __init__(
         self,
         *,
@@ -260,10 +263,11 @@ class CreateUserRequest(_message.Message):
         email_verified: _builtins.bool = ...,
         system_admin: _builtins.bool = ...,
         default_region_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "email", b"email", "email_verified", b"email_verified", "id", b"id", "name", b"name", "system_admin", b"system_admin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_region_id", b"default_region_id", "email", b"email", "email_verified", b"email_verified", "id", b"id", "name", b"name", "request_id", b"request_id", "system_admin", b"system_admin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

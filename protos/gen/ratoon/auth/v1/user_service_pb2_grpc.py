@@ -100,8 +100,9 @@ class UserServiceServicer:
         one it is made here, as by AddUser, and gets account keys from the operator.
 
         Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS: the id
-        is known, or another user was made here with the address) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made,
-        the personal organization when it first calls).
+        is known, or another user was made here with the address), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT),
+        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal
+        organization when it first calls, or when the same request comes again with its request_id).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,8 +25,9 @@ class UserServiceStub:
     one it is made here, as by AddUser, and gets account keys from the operator.
 
     Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS: the id
-    is known, or another user was made here with the address) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made,
-    the personal organization when it first calls).
+    is known, or another user was made here with the address), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT),
+    IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal
+    organization when it first calls, or when the same request comes again with its request_id).
     """
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
     """Lists the people of the installation, oldest first. Refused with PAGE_TOKEN_INVALID (INVALID_ARGUMENT)."""
@@ -84,8 +85,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         one it is made here, as by AddUser, and gets account keys from the operator.
 
         Refused with USER_ID_INVALID, USER_NAME_INVALID, EMAIL_INVALID (INVALID_ARGUMENT), USER_EXISTS (ALREADY_EXISTS: the id
-        is known, or another user was made here with the address) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made,
-        the personal organization when it first calls).
+        is known, or another user was made here with the address), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT),
+        IDEMPOTENCY_KEY_REUSED (ALREADY_EXISTS) or ORGANIZATIONS_UNAVAILABLE (UNAVAILABLE: the user is made, the personal
+        organization when it first calls, or when the same request comes again with its request_id).
         """
 
     @_abc_1.abstractmethod

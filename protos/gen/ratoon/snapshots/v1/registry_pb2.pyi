@@ -32,6 +32,7 @@ class Registry(_message.Message):
     DEFAULT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     organization_id: _builtins.str
@@ -46,6 +47,8 @@ class Registry(_message.Message):
     """Images below this part of the registry are meant. Empty: all of them."""
     default: _builtins.bool
     """It comes before others that fit an image just as well."""
+    revision: _builtins.int
+    """Counts the changes; what `if_revision` of a change is compared with."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -66,10 +69,11 @@ class Registry(_message.Message):
         default: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "default", b"default", "id", b"id", "name", b"name", "organization_id", b"organization_id", "project", b"project", "update_time", b"update_time", "url", b"url", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "default", b"default", "id", b"id", "name", b"name", "organization_id", b"organization_id", "project", b"project", "revision", b"revision", "update_time", b"update_time", "url", b"url", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -201,6 +201,7 @@ class UpdateRegistryRequest(_message.Message):
     USERNAME_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     registry_id: _builtins.str
@@ -215,6 +216,8 @@ class UpdateRegistryRequest(_message.Message):
     """Empty: as it is."""
     project: _builtins.str
     """Absent: as it is."""
+    if_revision: _builtins.int
+    """Only if the registry is still at this revision."""
     def __init__(
         self,
         *,
@@ -225,13 +228,19 @@ class UpdateRegistryRequest(_message.Message):
         username: _builtins.str = ...,
         password: _builtins.str = ...,
         project: _builtins.str | None = ...,
+        if_revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_project", b"_project", "project", b"project"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_project", b"_project", "if_revision", b"if_revision", "project", b"project"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_project", b"_project", "name", b"name", "organization_id", b"organization_id", "password", b"password", "project", b"project", "registry_id", b"registry_id", "url", b"url", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "_project", b"_project", "if_revision", b"if_revision", "name", b"name", "organization_id", b"organization_id", "password", b"password", "project", b"project", "registry_id", b"registry_id", "url", b"url", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
     _WhichOneofReturnType__project: _TypeAlias = _typing.Literal["project"]  # noqa: Y015
     _WhichOneofArgType__project: _TypeAlias = _typing.Literal["_project", b"_project"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__project) -> _WhichOneofReturnType__project | None: ...
 
 Global___UpdateRegistryRequest: _TypeAlias = UpdateRegistryRequest  # noqa: Y015
@@ -268,21 +277,27 @@ class DeleteRegistryRequest(_message.Message):
 
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     REGISTRY_ID_FIELD_NUMBER: _builtins.int
+    IF_REVISION_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     registry_id: _builtins.str
     """The registry."""
+    if_revision: _builtins.int
+    """Only if the registry is still at this revision."""
     def __init__(
         self,
         *,
         organization_id: _builtins.str = ...,
         registry_id: _builtins.str = ...,
+        if_revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "registry_id", b"registry_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision", "if_revision", b"if_revision", "organization_id", b"organization_id", "registry_id", b"registry_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__if_revision: _TypeAlias = _typing.Literal["if_revision"]  # noqa: Y015
+    _WhichOneofArgType__if_revision: _TypeAlias = _typing.Literal["_if_revision", b"_if_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__if_revision) -> _WhichOneofReturnType__if_revision | None: ...
 
 Global___DeleteRegistryRequest: _TypeAlias = DeleteRegistryRequest  # noqa: Y015
 

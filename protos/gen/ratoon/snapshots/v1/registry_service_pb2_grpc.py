@@ -30,6 +30,8 @@ class RegistryServiceStub:
 
     An image is pulled with what the organization has for the registry that its name says, `docker.io` if it says none:
     of several, that with the longest `project` that the image is below; without any, as anybody.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the registry was changed since.
     """
 
     def __init__(self, channel):
@@ -90,6 +92,8 @@ class RegistryServiceServicer:
 
     An image is pulled with what the organization has for the registry that its name says, `docker.io` if it says none:
     of several, that with the longest `project` that the image is below; without any, as anybody.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the registry was changed since.
     """
 
     def CreateRegistry(self, request, context):
@@ -125,8 +129,8 @@ class RegistryServiceServicer:
         """Changes a registry. Pulls that run go on with what they began with.
 
         Refused with REGISTRY_NOT_FOUND, REGISTRY_NAME_INVALID, REGISTRY_URL_INVALID, REGISTRY_CREDENTIAL_INVALID,
-        REGISTRY_PROJECT_INVALID or REGISTRY_PASSWORD_REQUIRED (INVALID_ARGUMENT: a password is not sent to another host than
-        it was given for; with another host it is given anew).
+        REGISTRY_PROJECT_INVALID, REGISTRY_PASSWORD_REQUIRED (INVALID_ARGUMENT: a password is not sent to another host than it
+        was given for; with another host it is given anew) or REVISION_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,7 +139,7 @@ class RegistryServiceServicer:
     def DeleteRegistry(self, request, context):
         """Deletes a registry and its password.
 
-        Refused with REGISTRY_NOT_FOUND.
+        Refused with REGISTRY_NOT_FOUND or REVISION_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,8 +169,11 @@ class RegistryServiceServicer:
         the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
         membership, the organization. What is told to the audit log is who asked.
 
+        What was pushed goes a while after the last push; more than a limit of the installation is not to be there at a time.
+
         Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
-        REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        REGION_FORBIDDEN, DEFAULT_REGION_MISSING, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or PUSH_LIMIT_REACHED
+        (FAILED_PRECONDITION: the organization has pushed as much as may be there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -244,6 +251,8 @@ class RegistryService:
 
     An image is pulled with what the organization has for the registry that its name says, `docker.io` if it says none:
     of several, that with the longest `project` that the image is below; without any, as anybody.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the registry was changed since.
     """
 
     @staticmethod

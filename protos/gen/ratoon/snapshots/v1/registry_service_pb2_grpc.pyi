@@ -17,6 +17,8 @@ class RegistryServiceStub:
 
     An image is pulled with what the organization has for the registry that its name says, `docker.io` if it says none:
     of several, that with the longest `project` that the image is below; without any, as anybody.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the registry was changed since.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -40,13 +42,13 @@ class RegistryServiceStub:
     """Changes a registry. Pulls that run go on with what they began with.
 
     Refused with REGISTRY_NOT_FOUND, REGISTRY_NAME_INVALID, REGISTRY_URL_INVALID, REGISTRY_CREDENTIAL_INVALID,
-    REGISTRY_PROJECT_INVALID or REGISTRY_PASSWORD_REQUIRED (INVALID_ARGUMENT: a password is not sent to another host than
-    it was given for; with another host it is given anew).
+    REGISTRY_PROJECT_INVALID, REGISTRY_PASSWORD_REQUIRED (INVALID_ARGUMENT: a password is not sent to another host than it
+    was given for; with another host it is given anew) or REVISION_MISMATCH.
     """
     DeleteRegistry: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeleteRegistryRequest, _registry_service_pb2.DeleteRegistryResponse]
     """Deletes a registry and its password.
 
-    Refused with REGISTRY_NOT_FOUND.
+    Refused with REGISTRY_NOT_FOUND or REVISION_MISMATCH.
     """
     SetDefaultRegistry: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SetDefaultRegistryRequest, _registry_service_pb2.SetDefaultRegistryResponse]
     """Has a registry of any organization come before those of it that fit an image just as well; the one that did no
@@ -64,8 +66,11 @@ class RegistryServiceStub:
     the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
     membership, the organization. What is told to the audit log is who asked.
 
+    What was pushed goes a while after the last push; more than a limit of the installation is not to be there at a time.
+
     Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
-    REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+    REGION_FORBIDDEN, DEFAULT_REGION_MISSING, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or PUSH_LIMIT_REACHED
+    (FAILED_PRECONDITION: the organization has pushed as much as may be there).
     """
     IssueRegistryToken: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.IssueRegistryTokenRequest, _registry_service_pb2.IssueRegistryTokenResponse]
     """Changes such a credential into a token that the registry understands, as the token protocol of registries has it.
@@ -80,6 +85,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
 
     An image is pulled with what the organization has for the registry that its name says, `docker.io` if it says none:
     of several, that with the longest `project` that the image is below; without any, as anybody.
+
+    A change with `if_revision` is refused with REVISION_MISMATCH (ABORTED) when the registry was changed since.
     """
 
     @_abc_1.abstractmethod
@@ -125,8 +132,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes a registry. Pulls that run go on with what they began with.
 
         Refused with REGISTRY_NOT_FOUND, REGISTRY_NAME_INVALID, REGISTRY_URL_INVALID, REGISTRY_CREDENTIAL_INVALID,
-        REGISTRY_PROJECT_INVALID or REGISTRY_PASSWORD_REQUIRED (INVALID_ARGUMENT: a password is not sent to another host than
-        it was given for; with another host it is given anew).
+        REGISTRY_PROJECT_INVALID, REGISTRY_PASSWORD_REQUIRED (INVALID_ARGUMENT: a password is not sent to another host than it
+        was given for; with another host it is given anew) or REVISION_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -137,7 +144,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_registry_service_pb2.DeleteRegistryResponse]:
         """Deletes a registry and its password.
 
-        Refused with REGISTRY_NOT_FOUND.
+        Refused with REGISTRY_NOT_FOUND or REVISION_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -173,8 +180,11 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         the organization's project there, and nothing else. It ends before that with whoever asked for it: with the key, the
         membership, the organization. What is told to the audit log is who asked.
 
+        What was pushed goes a while after the last push; more than a limit of the installation is not to be there at a time.
+
         Refused with PUSH_REGISTRY_UNAVAILABLE (UNAVAILABLE: this installation has no registry of its own), REGION_NOT_FOUND,
-        REGION_FORBIDDEN, DEFAULT_REGION_MISSING or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        REGION_FORBIDDEN, DEFAULT_REGION_MISSING, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or PUSH_LIMIT_REACHED
+        (FAILED_PRECONDITION: the organization has pushed as much as may be there).
         """
 
     @_abc_1.abstractmethod
