@@ -107,10 +107,9 @@ class Feed:
         oldest = (horizon["x"], horizon["id"])
         if not cursor:
             return oldest
-        position = _parse(cursor)
-        if (int(position[0]), position[1]) < (int(oldest[0]), oldest[1]):
+        if order_of(cursor) < (int(oldest[0]), oldest[1]):
             raise CursorExpired("the cursor is older than what is kept", cursor=cursor)
-        return position
+        return _parse(cursor)
 
     async def read(self, after: tuple[str, int], limit: int = 500) -> tuple[list[Row], bool]:
         """Return the next events, and whether more are there that must not be shown yet."""
@@ -139,6 +138,12 @@ class Feed:
 
 def position_of(row: Row) -> tuple[str, int]:
     return _parse(row.cursor)
+
+
+def order_of(cursor: str) -> tuple[int, int]:
+    """Return what orders cursors of one feed: greater is later."""
+    xid, id_ = _parse(cursor)
+    return int(xid), id_
 
 
 def _parse(cursor: str) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from chassis.grpc.interceptors import current_caller, unavailable
 from chassis.grpc.wire import from_timestamp, to_timestamp
 from chassis.listen import Wakeups
 from chassis.metrics import FEED_LAG
-from chassis.outbox import CHANNEL, CursorExpired, Feed, Row, position_of
+from chassis.outbox import CHANNEL, CursorExpired, Feed, Row, order_of, position_of
 from chassis.process import unless_cancelled
 from ratoon.events.v1 import event_feed_service_pb2 as pb
 from ratoon.events.v1 import event_pb2
@@ -156,11 +156,16 @@ def _known(descriptor: Any, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Taking(ABC):
-    """Takes events into effect, each once: cursor and effect share a transaction."""
+    """Takes events into effect, each once: cursor and effect share a transaction.
+
+    Any number may consume one feed beside each other: whoever moves the cursor first takes the events, and the others
+    go on behind it.
+    """
 
     def __init__(self, feed: str, sessions: Sessions) -> None:
         self._feed = feed
         self._sessions = sessions
+        self._taken = ""
 
     @abstractmethod
     def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
@@ -195,26 +200,49 @@ class _Taking(ABC):
             await asyncio.sleep(random.uniform(0.1, 0.5))
 
     async def _follow(self, handle: HandleAll) -> None:
-        async with aclosing(self._events(await self._cursor())) as shown:
+        self._taken = await self._cursor()
+        async with aclosing(self._events(self._taken)) as shown:
             async for events in shown:
-                if events:
-                    await self._take(handle, events)
+                await self._take(handle, events)
 
     async def _take(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> None:
+        """Take into effect what nobody else has taken."""
+        while events := self._left(events):
+            if await self._took(handle, events):
+                self._taken = events[-1].cursor
+                happened = from_timestamp(events[-1].create_time)
+                FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
+            else:
+                self._taken = await self._cursor()
+
+    def _left(self, events: Sequence[event_pb2.Event]) -> list[event_pb2.Event]:
+        if not self._taken:
+            return list(events)
+        taken = order_of(self._taken)
+        return [e for e in events if order_of(e.cursor) > taken]
+
+    async def _took(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> bool:
+        # The cursor first: its row keeps the others waiting until the effect is committed.
         async with self._sessions.begin() as session:
+            if not await self._move(session, events[-1].cursor):
+                return False
             await handle(session, events)
-            await session.execute(_SAVE, {"feed": self._feed, "cursor": events[-1].cursor})
-        happened = from_timestamp(events[-1].create_time)
-        FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
+            return True
+
+    async def _move(self, session: AsyncSession, cursor: str) -> bool:
+        """Move the cursor on; False: it is not where this consumer left it."""
+        where = {"feed": self._feed, "before": self._taken, "cursor": cursor}
+        return await session.scalar(_MOVE, where) is not None
 
     async def _cursor(self) -> str:
         async with self._sessions() as session:
             return await session.scalar(_CURSOR, {"feed": self._feed}) or ""
 
     async def _missed(self) -> None:
+        """Begin with what is kept, unless somebody else has begun with that already."""
         log.error("events of %s were missed: away for longer than they are kept", self._feed)
         async with self._sessions.begin() as session:
-            await session.execute(_SAVE, {"feed": self._feed, "cursor": ""})
+            await self._move(session, "")
 
 
 class Consumer(_Taking):
@@ -252,7 +280,7 @@ class OwnConsumer(_Taking):
 
 
 _CURSOR = text("SELECT cursor FROM feed_cursors WHERE feed = :feed")
-_SAVE = text(
-    "INSERT INTO feed_cursors (feed, cursor) VALUES (:feed, :cursor)"
-    " ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor"
+_MOVE = text(
+    "INSERT INTO feed_cursors AS f (feed, cursor) VALUES (:feed, :cursor)"
+    " ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor WHERE f.cursor = :before RETURNING 1"
 )

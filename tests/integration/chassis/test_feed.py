@@ -11,6 +11,7 @@ from uuid import uuid4
 import grpc
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database, connect
 from chassis.grpc import feed as feeds
@@ -19,7 +20,7 @@ from chassis.grpc.client import channel
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
 from chassis.listen import Wakeups
-from chassis.outbox import CHANNEL, Feed, announce
+from chassis.outbox import CHANNEL, Feed, Row, announce
 from chassis.schema import FIRST
 from ratoon.events.v1 import event_feed_service_pb2 as pb
 from ratoon.events.v1 import event_pb2
@@ -118,6 +119,94 @@ async def test_a_consumer_takes_each_event_once(
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert sorted(taken, key=int) == [str(i) for i in range(50)]
+
+
+class Followed(Feed):
+    """Notes how far its reader has come: what it was given before, it has taken or left."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.pool)
+        self.pool = database.pool
+        self.come = asyncio.Condition()
+        self.far = (0, 0)
+
+    async def read(self, after: tuple[str, int], limit: int = 500) -> tuple[list[Row], bool]:
+        async with self.come:
+            self.far = (int(after[0]), after[1])
+            self.come.notify_all()
+        return await super().read(after, limit)
+
+    async def passed(self) -> None:
+        """Return when its reader is behind all that is there now."""
+        last = await self.pool.fetchrow(
+            "SELECT xid::text, id FROM outbox ORDER BY outbox.xid DESC, id DESC LIMIT 1"
+        )
+        async with asyncio.timeout(10), self.come:
+            await self.come.wait_for(lambda: self.far >= (int(last["xid"]), last["id"]))
+
+
+@asynccontextmanager
+async def consuming(
+    database: Database, wakeups: Wakeups, handle: feeds.Handle, *sources: Feed
+) -> AsyncIterator[None]:
+    consumers = [feeds.OwnConsumer("own", s, wakeups, database.sessions) for s in sources]
+    tasks = [asyncio.create_task(c.run(handle)) for c in consumers]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_of_several_that_consume_a_feed_one_takes_each_event(
+    database: Database, wakeups: Wakeups
+) -> None:
+    """Replicas share a cursor; what they do with an event need not bear being done twice."""
+    pool = database.pool
+    await pool.execute("CREATE TABLE counted (key text)")
+
+    async def count(session: AsyncSession, event: event_pb2.Event) -> None:
+        key = {"key": event.api_key_deleted.api_key_id}
+        await session.execute(text("INSERT INTO counted VALUES (:key)"), key)
+
+    sources = [Followed(database) for _ in range(3)]
+    async with consuming(database, wakeups, count, *sources):
+        for n in range(0, 60, 3):
+            await asyncio.gather(*(_write(database, str(n + more)) for more in range(3)))
+        await asyncio.gather(*(s.passed() for s in sources))
+    counted = [row["key"] for row in await pool.fetch("SELECT key FROM counted")]
+    assert sorted(counted, key=int) == [str(n) for n in range(60)]
+
+
+async def test_a_feed_that_was_missed_is_begun_anew_by_one(
+    database: Database, wakeups: Wakeups
+) -> None:
+    """Two find their cursor expired; when the second says so, the first has gone on already."""
+    pool = database.pool
+    await pool.execute("INSERT INTO feed_cursors VALUES ('own', '1-1')")
+    await pool.execute("UPDATE outbox_horizon SET xid = '2', id = 1")
+    taken: list[str] = []
+    found, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Late(Followed):
+        async def start(self, cursor: str) -> tuple[str, int]:
+            if cursor == "1-1":
+                found.set()
+                await goes_on.wait()
+            return await super().start(cursor)
+
+    async def take(_session: AsyncSession, event: event_pb2.Event) -> None:
+        taken.append(event.api_key_deleted.api_key_id)
+
+    await _write(database, "kept")
+    late, first = Late(database), Followed(database)
+    async with consuming(database, wakeups, take, late):
+        await asyncio.wait_for(found.wait(), 10)
+        async with consuming(database, wakeups, take, first):
+            await first.passed()
+        goes_on.set()
+        await _write(database, "next")
+        await late.passed()
+    assert taken == ["kept", "next"]
 
 
 async def test_an_open_transaction_holds_the_ordered_feed_back_but_not_the_ungated(
