@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -38,8 +39,9 @@ _HELD_BACK_SECONDS = 0.05
 _SAFETY_SECONDS = 5.0
 # Under load events are shown in batches, or every single one would cost a read here and a transaction there.
 _LINGER_SECONDS = 0.1
-# What revokes is urgent: an event that comes alone is shown at once, a crowd in so many readings a second at most.
-_URGENT_LINGER_SECONDS = 0.02
+# What revokes is urgent: an event that comes alone is shown at once, a crowd in readings with pauses as long as they
+# take themselves, so that nobody reads for more than half of the time.
+_SHORTEST_LINGER_SECONDS, _LONGEST_LINGER_SECONDS = 0.005, 0.02
 # An event is converted once, however many watch: none is behind by more than this for long.
 _SHARED = 2000
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -96,7 +98,8 @@ async def ordered(feed: Feed, wakeups: Wakeups, after: str) -> AsyncGenerator[li
                 yield rows
                 await asyncio.sleep(_LINGER_SECONDS)
             else:
-                await wait(woken, _HELD_BACK_SECONDS if more else _SAFETY_SECONDS)
+                # What others commit meanwhile is held back too: no reason to look again and again.
+                await (asyncio.sleep(_HELD_BACK_SECONDS) if more else wait(woken, _SAFETY_SECONDS))
 
 
 async def ungated(
@@ -108,10 +111,12 @@ async def ungated(
         yield []
         while True:
             woken.clear()
+            began = time.monotonic()
             rows, mark = await feed.read_ungated(mark, types)
             if rows:
                 yield rows
-            await asyncio.sleep(_URGENT_LINGER_SECONDS)
+            took = time.monotonic() - began
+            await asyncio.sleep(min(max(took, _SHORTEST_LINGER_SECONDS), _LONGEST_LINGER_SECONDS))
             await wait(woken, _SAFETY_SECONDS)
 
 

@@ -50,6 +50,7 @@ from services.snapshots.commands import bulk, grants, sealed, uses
 from services.snapshots.commands.builds import BUILD_LOG
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
+from services.snapshots.commands.share_ends import EXPIRY
 from services.snapshots.contexts.factory import uploads_from
 from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.domain.uploads import NoUploads, Uploads
@@ -66,7 +67,7 @@ from services.snapshots.servicer.registries import RegistryServicer
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer
 from services.snapshots.servicer.shares import ShareServicer
-from services.snapshots.servicer.upkeep import retire
+from services.snapshots.servicer.upkeep import end_shares, retire
 from services.snapshots.servicer.uses import UseServicer
 from services.snapshots.servicer.versions import VersionServicer
 from services.snapshots.settings import DatabaseSettings, KeySettings, Settings
@@ -170,12 +171,13 @@ class Snapshots:
             self._auth, self._identity, self._verifier.revoke, stand=lambda: None
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW, BUILD_LOG)))
+            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW, BUILD_LOG, EXPIRY)))
             tasks.create_task(follow)
             tasks.create_task(self._organizations.follow())
             tasks.create_task(self._consumer.run(events.take))
             tasks.create_task(self._notifier.run())
             tasks.create_task(retire(self._database.sessions, self._wakeups))
+            tasks.create_task(end_shares(self._database.sessions, self._wakeups))
             tasks.create_task(self._reviews.run())
             tasks.create_task(self._from_auth.run(events.from_auth))
             tasks.create_task(purge.every_hour(self._feed, self._database, self._forget))

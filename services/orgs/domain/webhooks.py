@@ -17,6 +17,7 @@ from chassis.errors import Kind, Refusal
 # What this installation tells of.
 EVENT_TYPES = (
     *("snapshot.created", "snapshot.state.updated", "snapshot.removed"),
+    *("snapshot.shared", "snapshot.unshared"),
     *("organization.updated", "member.added", "member.updated", "member.removed"),
     *("invitation.created", "invitation.updated", "invitation.resent", "invitation.cancelled"),
     *("invitation.accepted", "invitation.declined"),

@@ -19,10 +19,11 @@ from gateway.app import Gateway
 from gateway.live import connection, packets
 from gateway.server import serve
 from tests.gateway_fakes import ACCOUNT, KEY, ORG, OTHER, OWNER, SHOWN_STAMP, Fakes, Known
-from tests.gateway_fakes.feed import created, moved, removed
+from tests.gateway_fakes.feed import created, lent, moved, removed, unshared
 from tests.identities import Keyring
 
 EVENTS = ("snapshot.created", "snapshot.state.updated", "snapshot.removed")
+BESIDES = ("snapshot.shared", "snapshot.unshared", "organization.deleted")
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Stage:
         async def refused(said: Any) -> None:
             ear.refused.append(said)
 
-        for name in EVENTS:
+        for name in (*EVENTS, *BESIDES):
             hear(name)
         client.on("disconnect", gone)
         client.on("connect_error", refused)
@@ -170,6 +171,19 @@ async def test_a_failure_is_shown(stage: Stage) -> None:
     assert (shown["errorCode"], shown["errorReason"], shown["errorRemedy"]) == ("X", "why", "how")
 
 
+async def test_both_sides_of_a_share_hear_of_it(stage: Stage) -> None:
+    async with stage.ear() as owner, stage.ear(ACCOUNT, OTHER) as receiver:
+        for told in (lent, unshared):
+            stage.fakes.feed.happen(*(told("s1", side, ORG, OTHER) for side in (ORG, OTHER)))
+        sides = {"id": "s1", "name": "base", "ownerId": ORG, "receiverId": OTHER}
+        until = "2026-12-01T00:00:00+00:00"
+        for ear in (owner, receiver):
+            assert await ear.until(2) == [
+                ("snapshot.shared", {**sides, "rights": ["read"], "expiresAt": until}),
+                ("snapshot.unshared", {**sides, "cause": "expired"}),
+            ]
+
+
 async def test_nobody_hears_what_happens_elsewhere(stage: Stage) -> None:
     async with stage.ear() as mine, stage.ear(ACCOUNT, OTHER) as theirs:
         stage.fakes.feed.happen(created("mine", ORG), created("theirs", OTHER))
@@ -210,7 +224,10 @@ async def test_one_watch_for_all_and_only_while_somebody_listens(stage: Stage) -
         await again.until(1)
     asked = feed.calls.last("Watch")
     assert asked.ungated
-    assert set(asked.types) == {"snapshot_created", "snapshot_state_changed", "snapshot_removed"}
+    assert set(asked.types) == {
+        *("snapshot_created", "snapshot_state_changed", "snapshot_removed"),
+        *("snapshot_shared", "snapshot_unshared"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,37 @@ TOLD: list[tuple[pb.Event, dict[str, Any]]] = [
         {"event": "snapshot.removed", "id": "s", "name": "n", "removedAt": SHOWN},
     ),
     (
+        event(
+            snapshot_shared=pb.SnapshotShared(
+                snapshot_id="s", name="n", owner_id=ORG, receiver_id="r", rights=["read", "use"]
+            )
+        ),
+        {
+            "event": "snapshot.shared",
+            "id": "s",
+            "name": "n",
+            "ownerId": ORG,
+            "receiverId": "r",
+            "rights": ["read", "use"],
+            "expiresAt": None,
+        },
+    ),
+    (
+        event(
+            snapshot_unshared=pb.SnapshotUnshared(
+                snapshot_id="s", name="n", owner_id="o", receiver_id=ORG, cause="expired"
+            )
+        ),
+        {
+            "event": "snapshot.unshared",
+            "id": "s",
+            "name": "n",
+            "ownerId": "o",
+            "receiverId": ORG,
+            "cause": "expired",
+        },
+    ),
+    (
         event(organization_changed=pb.OrganizationChanged(organization_id=ORG, fields=["name"])),
         {"event": "organization.updated", "id": ORG, "fields": ["name"]},
     ),
