@@ -51,6 +51,11 @@ def text_of(event: event_pb2.Event) -> str:
             return packet("snapshot.unshared", {**_sides(ended), "cause": ended.cause})
 
 
+def farewell(organization_id: str) -> str:
+    """Return what listeners are sent at last when their organization is deleted."""
+    return packet("organization.deleted", {"id": organization_id})
+
+
 def _moment(event: event_pb2.Event) -> tuple[int, int]:
     type_ = event.WhichOneof("payload") or ""
     if type_ not in _RANK:

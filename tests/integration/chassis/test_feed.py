@@ -141,6 +141,7 @@ class Followed(Feed):
         last = await self.pool.fetchrow(
             "SELECT xid::text, id FROM outbox ORDER BY outbox.xid DESC, id DESC LIMIT 1"
         )
+        assert last is not None
         async with asyncio.timeout(10), self.come:
             await self.come.wait_for(lambda: self.far >= (int(last["xid"]), last["id"]))
 

@@ -15,6 +15,7 @@ import pytest
 import socketio
 
 from chassis.grpc.caller import Caller
+from gateway.__main__ import follow
 from gateway.app import Gateway
 from gateway.live import connection, packets
 from gateway.server import serve
@@ -259,6 +260,26 @@ async def test_a_key_hears_of_its_own_organization_whatever_it_says(stage: Stage
         stage.fakes.feed.happen(created("theirs", OTHER), created("own", ORG))
         ((_, said),) = await ear.until(1)
     assert said["id"] == "own"
+
+
+async def test_who_listens_in_an_organization_that_is_deleted_is_told_so_and_dropped(
+    stage: Stage,
+) -> None:
+    following = asyncio.create_task(follow(stage.gateway))
+    async with asyncio.timeout(10):
+        # Everybody is dropped when the watch begins.
+        while not stage.gateway.authenticator._watch:
+            await asyncio.sleep(0)
+    async with stage.ear() as member, stage.ear(ACCOUNT, OTHER) as other:
+        stage.fakes.feed.happen(created("s1"))
+        await member.until(1)
+        stage.fakes.auth.revoke(organization_id=ORG, organization_deleted=True)
+        await asyncio.wait_for(member.gone.wait(), 10)
+        assert member.heard[1:] == [("organization.deleted", {"id": ORG})]
+        stage.fakes.feed.happen(created("s2", OTHER))
+        assert [name for name, _ in await other.until(1)] == ["snapshot.created"]
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_who_is_revoked_is_dropped_at_once(stage: Stage) -> None:

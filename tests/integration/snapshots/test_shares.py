@@ -420,9 +420,7 @@ async def test_what_had_expired_is_told_so_by_whoever_finds_it(
     for side in (me, you):
         assert await _ends(side, 2) == [("expired", "")] * 2
     kinds = [
-        type_
-        for type_, said, _ in await you.told(*CHANGES)
-        if said["snapshot_id"] == shared.id
+        type_ for type_, said, _ in await you.told(*CHANGES) if said["snapshot_id"] == shared.id
     ]
     assert kinds == ["snapshot_shared", "snapshot_unshared", "snapshot_shared"]
 
