@@ -19,6 +19,7 @@ from ratoon.orgs.v1 import webhook_service_pb2 as pb
 from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from services.orgs.commands import sealed
 from services.orgs.commands.webhooks import farewell, messages
+from services.orgs.domain.webhooks import MOST_ENDPOINTS
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.orgs.actor import Actor
@@ -246,6 +247,34 @@ async def test_a_slow_endpoint_keeps_nobody_back(hooks: Hooks) -> None:
         await hooks.receiver.until(100, "/slow")
         await hooks.until(owner, lambda m: statuses(m).count(DELIVERED) == 200)
     assert len({r.id for r in hooks.receiver.at("/slow")}) == 100
+
+
+async def test_an_organization_of_slow_endpoints_keeps_no_other_back(hooks: Hooks) -> None:
+    owner, other, held = await hooks.owner(), await hooks.owner(), asyncio.Event()
+    for n in range(MOST_ENDPOINTS):
+        await hooks.endpoint(owner, path=f"/slow/{n}")
+    await hooks.endpoint(other, path="/quick")
+
+    async def hold(came: Received) -> web.Response:
+        if came.path != "/quick":
+            await held.wait()
+        return web.Response(status=204)
+
+    def slow() -> int:
+        return sum(r.path != "/quick" for r in hooks.receiver.received)
+
+    hooks.receiver.answer = hold
+    await hooks.happen(*(created(owner.organization_id) for _ in range(20)))
+    async with hooks.delivering(hooks.deliverer(seconds=60.0)):
+        async with asyncio.timeout(20):
+            while slow() < 16:
+                await asyncio.sleep(0.01)
+        await hooks.happen(*(created(other.organization_id) for _ in range(50)))
+        assert len({r.id for r in await hooks.receiver.until(50, "/quick")}) == 50
+        assert slow() == 16
+        held.set()
+        await hooks.until(owner, lambda m: statuses(m).count(DELIVERED) == 20 * MOST_ENDPOINTS)
+    assert len({(r.path, r.id) for r in hooks.receiver.received}) == 20 * MOST_ENDPOINTS + 50
 
 
 async def test_it_is_delivered_whoever_dies_between_commit_and_delivery(hooks: Hooks) -> None:
