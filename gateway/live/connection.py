@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -47,12 +48,20 @@ class Connection:
     caller: Caller
 
     def __init__(
-        self, gateway: "Gateway", visit: Visit, scope: Any, receive: Any, send: Any
+        self,
+        gateway: "Gateway",
+        visit: Visit,
+        scope: Any,
+        receive: Any,
+        send: Any,
+        known: Callable[[], None],
     ) -> None:
+        """`known` is called when it has said who it is."""
         self._gateway = gateway
         self._visit = visit
         self._receive = receive
         self._send = send
+        self._known = known
         self._id = secrets.token_urlsafe(15)
         query = parse_qs((scope.get("query_string") or b"").decode("latin-1"))
         self._organization = query.get("organizationId", [""])[0][:_HINT_LIMIT]
@@ -70,6 +79,7 @@ class Connection:
         try:
             await self._text(packets.opened(self._id))
             await self._introduced()
+            self._known()
             await self._listen()
         except Dropped as dropped:
             code, why, last = dropped.code, str(dropped), dropped.last

@@ -17,7 +17,7 @@ import socketio
 from chassis.grpc.caller import Caller
 from gateway.__main__ import follow
 from gateway.app import Gateway
-from gateway.live import connection, packets
+from gateway.live import connection, door, packets
 from gateway.server import serve
 from tests.gateway_fakes import ACCOUNT, KEY, ORG, OTHER, OWNER, SHOWN_STAMP, Fakes, Known
 from tests.gateway_fakes.feed import created, lent, moved, removed, unshared
@@ -280,6 +280,25 @@ async def test_who_listens_in_an_organization_that_is_deleted_is_told_so_and_dro
         assert [name for name, _ in await other.until(1)] == ["snapshot.created"]
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_who_says_nothing_takes_no_place_from_who_does(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_MOST_STRANGERS", 2)
+    async with stage.ear() as ear, stage.raw() as one, stage.raw() as other:
+        for silent in (one, other):
+            assert (await silent.receive_str()).startswith("0{")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with stage.raw():
+                pass
+        assert refused.value.status == 503
+        await one.send_str("40" + json.dumps({"token": KEY}))
+        assert (await one.receive_str()).startswith("40{")
+        # It is known now, and its place is free.
+        async with stage.ear():
+            stage.fakes.feed.happen(created("s1"))
+            await ear.until(1)
 
 
 async def test_who_is_revoked_is_dropped_at_once(stage: Stage) -> None:
