@@ -167,9 +167,11 @@ class _Taking(ABC):
     go on behind it.
     """
 
-    def __init__(self, feed: str, sessions: Sessions) -> None:
+    def __init__(self, feed: str, sessions: Sessions, *, each: bool = False) -> None:
+        """`each`: what others have taken takes effect here again, after them, because this process has to hear of it."""
         self._feed = feed
         self._sessions = sessions
+        self._each = each
         self._taken = ""
 
     @abstractmethod
@@ -212,19 +214,24 @@ class _Taking(ABC):
 
     async def _take(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> None:
         """Take into effect what nobody else has taken."""
-        while events := self._left(events):
+        while events := await self._left(handle, events):
             if await self._took(handle, events):
-                self._taken = events[-1].cursor
                 happened = from_timestamp(events[-1].create_time)
                 FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
-            else:
-                self._taken = await self._cursor()
+                self._taken = events[-1].cursor
+                return
+            self._taken = await self._cursor()
 
-    def _left(self, events: Sequence[event_pb2.Event]) -> list[event_pb2.Event]:
-        if not self._taken:
-            return list(events)
-        taken = order_of(self._taken)
-        return [e for e in events if order_of(e.cursor) > taken]
+    async def _left(
+        self, handle: HandleAll, events: Sequence[event_pb2.Event]
+    ) -> Sequence[event_pb2.Event]:
+        """Return what is behind the cursor."""
+        taken = order_of(self._taken) if self._taken else (0, 0)
+        passed = sum(order_of(e.cursor) <= taken for e in events)
+        if passed and self._each:
+            async with self._sessions.begin() as session:
+                await handle(session, events[:passed])
+        return events[passed:]
 
     async def _took(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> bool:
         # The cursor first: its row keeps the others waiting until the effect is committed.
@@ -254,9 +261,15 @@ class Consumer(_Taking):
     """Takes a neighbour's events into effect."""
 
     def __init__(
-        self, feed: str, channel: grpc.aio.Channel, identity: Identity, sessions: Sessions
+        self,
+        feed: str,
+        channel: grpc.aio.Channel,
+        identity: Identity,
+        sessions: Sessions,
+        *,
+        each: bool = False,
     ) -> None:
-        super().__init__(feed, sessions)
+        super().__init__(feed, sessions, each=each)
         self._stub = EventFeedServiceStub(channel)
         self._identity = identity
 
