@@ -27,11 +27,8 @@ from chassis.metrics import FEED_LAG
 from chassis.outbox import CHANNEL, CursorExpired, Feed, Row, order_of, position_of
 from chassis.process import unless_cancelled
 from ratoon.events.v1 import event_feed_service_pb2 as pb
+from ratoon.events.v1 import event_feed_service_pb2_grpc as pb_grpc
 from ratoon.events.v1 import event_pb2
-from ratoon.events.v1.event_feed_service_pb2_grpc import (
-    EventFeedServiceServicer,
-    EventFeedServiceStub,
-)
 
 log = logging.getLogger(__name__)
 # While a row is held back by an older transaction nothing will announce that it became visible.
@@ -51,10 +48,11 @@ _PAYLOADS = {
     if field.message_type is not None
 }
 Handle = Callable[[AsyncSession, event_pb2.Event], Awaitable[None]]
-HandleAll = Callable[[AsyncSession, Sequence[event_pb2.Event]], Awaitable[None]]
+Events = Sequence[event_pb2.Event]
+HandleAll = Callable[[AsyncSession, Events], Awaitable[None]]
 
 
-class EventFeedServicer(EventFeedServiceServicer):
+class EventFeedServicer(pb_grpc.EventFeedServiceServicer):
     """Shows what happened in this context."""
 
     def __init__(self, feed: Feed, wakeups: Wakeups, for_gateways: Iterable[str] = ()) -> None:
@@ -175,13 +173,13 @@ class _Taking(ABC):
         self._taken = ""
 
     @abstractmethod
-    def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+    def _events(self, after: str) -> AsyncGenerator[Events, None]:
         """Yield what happened behind the cursor, in order, some at a time."""
 
     async def run(self, handle: Handle) -> None:
         """Consume for ever, one event after the other; what fails is tried again from the last cursor that took effect."""
 
-        async def each(session: AsyncSession, events: Sequence[event_pb2.Event]) -> None:
+        async def each(session: AsyncSession, events: Events) -> None:
             for event in events:
                 await handle(session, event)
 
@@ -212,7 +210,7 @@ class _Taking(ABC):
             async for events in shown:
                 await self._take(handle, events)
 
-    async def _take(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> None:
+    async def _take(self, handle: HandleAll, events: Events) -> None:
         """Take into effect what nobody else has taken."""
         while events := await self._left(handle, events):
             if await self._took(handle, events):
@@ -222,9 +220,7 @@ class _Taking(ABC):
                 return
             self._taken = await self._cursor()
 
-    async def _left(
-        self, handle: HandleAll, events: Sequence[event_pb2.Event]
-    ) -> Sequence[event_pb2.Event]:
+    async def _left(self, handle: HandleAll, events: Events) -> Events:
         """Return what is behind the cursor."""
         taken = order_of(self._taken) if self._taken else (0, 0)
         passed = sum(order_of(e.cursor) <= taken for e in events)
@@ -233,7 +229,7 @@ class _Taking(ABC):
                 await handle(session, events[:passed])
         return events[passed:]
 
-    async def _took(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> bool:
+    async def _took(self, handle: HandleAll, events: Events) -> bool:
         # The cursor first: its row keeps the others waiting until the effect is committed.
         async with self._sessions.begin() as session:
             if not await self._move(session, events[-1].cursor):
@@ -241,9 +237,9 @@ class _Taking(ABC):
             await handle(session, events)
             return True
 
-    async def _move(self, session: AsyncSession, cursor: str) -> bool:
-        """Move the cursor on; False: it is not where this consumer left it."""
-        where = {"feed": self._feed, "before": self._taken, "cursor": cursor}
+    async def _move(self, session: AsyncSession, to: str) -> bool:
+        """Move the cursor; False: it is not where this consumer left it."""
+        where = {"feed": self._feed, "before": self._taken, "cursor": to}
         return await session.scalar(_MOVE, where) is not None
 
     async def _cursor(self) -> str:
@@ -270,10 +266,10 @@ class Consumer(_Taking):
         each: bool = False,
     ) -> None:
         super().__init__(feed, sessions, each=each)
-        self._stub = EventFeedServiceStub(channel)
+        self._stub = pb_grpc.EventFeedServiceStub(channel)
         self._identity = identity
 
-    async def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+    async def _events(self, after: str) -> AsyncGenerator[Events, None]:
         request = pb.WatchRequest(after=after)
         stream = self._stub.Watch(request, metadata=self._identity.metadata())
         try:
@@ -291,7 +287,7 @@ class OwnConsumer(_Taking):
         self._source = source
         self._wakeups = wakeups
 
-    async def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+    async def _events(self, after: str) -> AsyncGenerator[Events, None]:
         async with aclosing(ordered(self._source, self._wakeups, after)) as shown:
             async for rows in shown:
                 yield [event_to_proto(r) for r in rows]
