@@ -1,11 +1,12 @@
 """Events for other contexts: rows written in the transaction that they tell of, read in order by the feed."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import text
@@ -93,11 +94,15 @@ def _type_of(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
+Read: TypeAlias = tuple[list[Row], bool]
+
+
 class Feed:
     """The ordered read of one context's outbox."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._beginning: dict[tuple[tuple[str, int], int], asyncio.Task[Read]] = {}
 
     async def start(self, cursor: str) -> tuple[str, int]:
         """Return the position behind `cursor` (empty: the oldest kept)."""
@@ -107,16 +112,27 @@ class Feed:
         oldest = (horizon["x"], horizon["id"])
         if not cursor:
             return oldest
-        position = _parse(cursor)
-        if (int(position[0]), position[1]) < (int(oldest[0]), oldest[1]):
+        if order_of(cursor) < (int(oldest[0]), oldest[1]):
             raise CursorExpired("the cursor is older than what is kept", cursor=cursor)
-        return position
+        return _parse(cursor)
 
-    async def read(self, after: tuple[str, int], limit: int = 500) -> tuple[list[Row], bool]:
-        """Return the next events, and whether more are there that must not be shown yet."""
+    async def read(self, after: tuple[str, int], limit: int = 500) -> Read:
+        """Return the next events, and whether, when there are none, some are there that must not be shown yet.
+
+        Those who were woken together and are at the same place share one reading.
+        """
+        place = (after, limit)
+        reading = self._beginning.get(place)
+        if reading is None:
+            reading = self._beginning[place] = asyncio.create_task(self._read(*place))
+        return await asyncio.shield(reading)
+
+    async def _read(self, after: tuple[str, int], limit: int) -> Read:
+        # What has begun may have missed what the next to come was woken for.
+        del self._beginning[after, limit]
         async with self._pool.acquire() as connection:
             records = await connection.fetch(_GATED, *after, limit)
-            held_back = len(records) == limit or await connection.fetchval(_HELD_BACK)
+            held_back = not records and await connection.fetchval(_HELD_BACK)
         return [_row(r) for r in records], bool(held_back)
 
     async def now(self) -> str:
@@ -139,6 +155,12 @@ class Feed:
 
 def position_of(row: Row) -> tuple[str, int]:
     return _parse(row.cursor)
+
+
+def order_of(cursor: str) -> tuple[int, int]:
+    """Return what orders cursors of one feed: greater is later."""
+    xid, id_ = _parse(cursor)
+    return int(xid), id_
 
 
 def _parse(cursor: str) -> tuple[str, int]:

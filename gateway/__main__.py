@@ -110,8 +110,8 @@ async def serve(stop: asyncio.Event) -> None:
         await services.close()
 
 
-async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Event) -> None:
-    """Serve; a task that dies ends the process, and the end of serving ends the tasks."""
+async def follow(gateway: Gateway) -> None:
+    """Forget, drop and tell whoever is concerned by what auth revokes, for ever."""
     known, rooms = gateway.authenticator, gateway.rooms
 
     def revoke(at: float, api_key_id: str, user_id: str, organization_id: str) -> None:
@@ -123,9 +123,14 @@ async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Eve
         known.stand()
         rooms.drop_all("revocations may have been missed")
 
+    auth = gateway.services.auth_channel
+    await revocations.follow(auth, gateway.identity, revoke, stand, rooms.close)
+
+
+async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Event) -> None:
+    """Serve; a task that dies ends the process, and the end of serving ends the tasks."""
     async with asyncio.TaskGroup() as group:
-        follow = revocations.follow(gateway.services.auth_channel, gateway.identity, revoke, stand)
-        work = (follow, gateway.uses.run(), gateway.limits.run(), gateway.refusals.run())
+        work = (follow(gateway), gateway.uses.run(), gateway.limits.run(), gateway.refusals.run())
         tasks = [group.create_task(one) for one in work]
         await server.serve(app, listen, stop)
         for task in tasks:

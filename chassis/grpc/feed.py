@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -23,14 +24,11 @@ from chassis.grpc.interceptors import current_caller, unavailable
 from chassis.grpc.wire import from_timestamp, to_timestamp
 from chassis.listen import Wakeups
 from chassis.metrics import FEED_LAG
-from chassis.outbox import CHANNEL, CursorExpired, Feed, Row, position_of
+from chassis.outbox import CHANNEL, CursorExpired, Feed, Row, order_of, position_of
 from chassis.process import unless_cancelled
 from ratoon.events.v1 import event_feed_service_pb2 as pb
+from ratoon.events.v1 import event_feed_service_pb2_grpc as pb_grpc
 from ratoon.events.v1 import event_pb2
-from ratoon.events.v1.event_feed_service_pb2_grpc import (
-    EventFeedServiceServicer,
-    EventFeedServiceStub,
-)
 
 log = logging.getLogger(__name__)
 # While a row is held back by an older transaction nothing will announce that it became visible.
@@ -38,8 +36,9 @@ _HELD_BACK_SECONDS = 0.05
 _SAFETY_SECONDS = 5.0
 # Under load events are shown in batches, or every single one would cost a read here and a transaction there.
 _LINGER_SECONDS = 0.1
-# What revokes is urgent: an event that comes alone is shown at once, a crowd in so many readings a second at most.
-_URGENT_LINGER_SECONDS = 0.02
+# What revokes is urgent: an event that comes alone is shown at once, a crowd in readings with pauses as long as they
+# take themselves, so that nobody reads for more than half of the time.
+_SHORTEST_LINGER_SECONDS, _LONGEST_LINGER_SECONDS = 0.005, 0.02
 # An event is converted once, however many watch: none is behind by more than this for long.
 _SHARED = 2000
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -49,10 +48,11 @@ _PAYLOADS = {
     if field.message_type is not None
 }
 Handle = Callable[[AsyncSession, event_pb2.Event], Awaitable[None]]
-HandleAll = Callable[[AsyncSession, Sequence[event_pb2.Event]], Awaitable[None]]
+Events = Sequence[event_pb2.Event]
+HandleAll = Callable[[AsyncSession, Events], Awaitable[None]]
 
 
-class EventFeedServicer(EventFeedServiceServicer):
+class EventFeedServicer(pb_grpc.EventFeedServiceServicer):
     """Shows what happened in this context."""
 
     def __init__(self, feed: Feed, wakeups: Wakeups, for_gateways: Iterable[str] = ()) -> None:
@@ -96,7 +96,8 @@ async def ordered(feed: Feed, wakeups: Wakeups, after: str) -> AsyncGenerator[li
                 yield rows
                 await asyncio.sleep(_LINGER_SECONDS)
             else:
-                await wait(woken, _HELD_BACK_SECONDS if more else _SAFETY_SECONDS)
+                # What others commit meanwhile is held back too: no reason to look again and again.
+                await (asyncio.sleep(_HELD_BACK_SECONDS) if more else wait(woken, _SAFETY_SECONDS))
 
 
 async def ungated(
@@ -108,10 +109,12 @@ async def ungated(
         yield []
         while True:
             woken.clear()
+            began = time.monotonic()
             rows, mark = await feed.read_ungated(mark, types)
             if rows:
                 yield rows
-            await asyncio.sleep(_URGENT_LINGER_SECONDS)
+            took = time.monotonic() - began
+            await asyncio.sleep(min(max(took, _SHORTEST_LINGER_SECONDS), _LONGEST_LINGER_SECONDS))
             await wait(woken, _SAFETY_SECONDS)
 
 
@@ -156,20 +159,27 @@ def _known(descriptor: Any, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Taking(ABC):
-    """Takes events into effect, each once: cursor and effect share a transaction."""
+    """Takes events into effect, each once: cursor and effect share a transaction.
 
-    def __init__(self, feed: str, sessions: Sessions) -> None:
+    Any number may consume one feed beside each other: whoever moves the cursor first takes the events, and the others
+    go on behind it.
+    """
+
+    def __init__(self, feed: str, sessions: Sessions, *, each: bool = False) -> None:
+        """`each`: what others have taken takes effect here again, after them, because this process has to hear of it."""
         self._feed = feed
         self._sessions = sessions
+        self._each = each
+        self._taken = ""
 
     @abstractmethod
-    def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+    def _events(self, after: str) -> AsyncGenerator[Events, None]:
         """Yield what happened behind the cursor, in order, some at a time."""
 
     async def run(self, handle: Handle) -> None:
         """Consume for ever, one event after the other; what fails is tried again from the last cursor that took effect."""
 
-        async def each(session: AsyncSession, events: Sequence[event_pb2.Event]) -> None:
+        async def each(session: AsyncSession, events: Events) -> None:
             for event in events:
                 await handle(session, event)
 
@@ -195,39 +205,71 @@ class _Taking(ABC):
             await asyncio.sleep(random.uniform(0.1, 0.5))
 
     async def _follow(self, handle: HandleAll) -> None:
-        async with aclosing(self._events(await self._cursor())) as shown:
+        self._taken = await self._cursor()
+        async with aclosing(self._events(self._taken)) as shown:
             async for events in shown:
-                if events:
-                    await self._take(handle, events)
+                await self._take(handle, events)
 
-    async def _take(self, handle: HandleAll, events: Sequence[event_pb2.Event]) -> None:
+    async def _take(self, handle: HandleAll, events: Events) -> None:
+        """Take into effect what nobody else has taken."""
+        while events := await self._left(handle, events):
+            if await self._took(handle, events):
+                happened = from_timestamp(events[-1].create_time)
+                FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
+                self._taken = events[-1].cursor
+                return
+            self._taken = await self._cursor()
+
+    async def _left(self, handle: HandleAll, events: Events) -> Events:
+        """Return what is behind the cursor."""
+        taken = order_of(self._taken) if self._taken else (0, 0)
+        passed = sum(order_of(e.cursor) <= taken for e in events)
+        if passed and self._each:
+            async with self._sessions.begin() as session:
+                await handle(session, events[:passed])
+        return events[passed:]
+
+    async def _took(self, handle: HandleAll, events: Events) -> bool:
+        # The cursor first: its row keeps the others waiting until the effect is committed.
         async with self._sessions.begin() as session:
+            if not await self._move(session, events[-1].cursor):
+                return False
             await handle(session, events)
-            await session.execute(_SAVE, {"feed": self._feed, "cursor": events[-1].cursor})
-        happened = from_timestamp(events[-1].create_time)
-        FEED_LAG.labels(self._feed).set((datetime.now(UTC) - happened).total_seconds())
+            return True
+
+    async def _move(self, session: AsyncSession, to: str) -> bool:
+        """Move the cursor; False: it is not where this consumer left it."""
+        where = {"feed": self._feed, "before": self._taken, "cursor": to}
+        return await session.scalar(_MOVE, where) is not None
 
     async def _cursor(self) -> str:
         async with self._sessions() as session:
             return await session.scalar(_CURSOR, {"feed": self._feed}) or ""
 
     async def _missed(self) -> None:
+        """Begin with what is kept, unless somebody else has begun with that already."""
         log.error("events of %s were missed: away for longer than they are kept", self._feed)
         async with self._sessions.begin() as session:
-            await session.execute(_SAVE, {"feed": self._feed, "cursor": ""})
+            await self._move(session, "")
 
 
 class Consumer(_Taking):
     """Takes a neighbour's events into effect."""
 
     def __init__(
-        self, feed: str, channel: grpc.aio.Channel, identity: Identity, sessions: Sessions
+        self,
+        feed: str,
+        channel: grpc.aio.Channel,
+        identity: Identity,
+        sessions: Sessions,
+        *,
+        each: bool = False,
     ) -> None:
-        super().__init__(feed, sessions)
-        self._stub = EventFeedServiceStub(channel)
+        super().__init__(feed, sessions, each=each)
+        self._stub = pb_grpc.EventFeedServiceStub(channel)
         self._identity = identity
 
-    async def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+    async def _events(self, after: str) -> AsyncGenerator[Events, None]:
         request = pb.WatchRequest(after=after)
         stream = self._stub.Watch(request, metadata=self._identity.metadata())
         try:
@@ -245,14 +287,14 @@ class OwnConsumer(_Taking):
         self._source = source
         self._wakeups = wakeups
 
-    async def _events(self, after: str) -> AsyncGenerator[Sequence[event_pb2.Event], None]:
+    async def _events(self, after: str) -> AsyncGenerator[Events, None]:
         async with aclosing(ordered(self._source, self._wakeups, after)) as shown:
             async for rows in shown:
                 yield [event_to_proto(r) for r in rows]
 
 
 _CURSOR = text("SELECT cursor FROM feed_cursors WHERE feed = :feed")
-_SAVE = text(
-    "INSERT INTO feed_cursors (feed, cursor) VALUES (:feed, :cursor)"
-    " ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor"
+_MOVE = text(
+    "INSERT INTO feed_cursors AS f (feed, cursor) VALUES (:feed, :cursor)"
+    " ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor WHERE f.cursor = :before RETURNING 1"
 )

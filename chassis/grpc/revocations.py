@@ -22,9 +22,13 @@ class Revoke(Protocol):
 
 
 async def follow(
-    channel: grpc.aio.Channel, identity: Identity, revoke: Revoke, stand: Callable[[], None]
+    channel: grpc.aio.Channel,
+    identity: Identity,
+    revoke: Revoke,
+    stand: Callable[[], None],
+    deleted: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Hand every revocation to `revoke`, for ever.
+    """Hand every revocation to `revoke`, for ever; before that an organization that was deleted to `deleted`.
 
     `stand` is called whenever the stream begins anew: what was revoked in between is not known, so what was cached
     before must be dropped.
@@ -41,6 +45,8 @@ async def follow(
                     stand()
                     first = False
                 for r in answer.revocations:
+                    if r.organization_deleted:
+                        deleted(r.organization_id)
                     at = r.time.seconds + r.time.nanos / 1e9
                     revoke(at, r.api_key_id, r.user_id, r.organization_id)
         except grpc.aio.AioRpcError as cut:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -35,9 +36,10 @@ OPERATION = "socket.io"
 class Dropped(Exception):
     """The connection is to end, for a reason."""
 
-    def __init__(self, code: int, why: str) -> None:
+    def __init__(self, code: int, why: str, last: str = "") -> None:
         super().__init__(why)
         self.code = code
+        self.last = last
 
 
 class Connection:
@@ -46,12 +48,20 @@ class Connection:
     caller: Caller
 
     def __init__(
-        self, gateway: "Gateway", visit: Visit, scope: Any, receive: Any, send: Any
+        self,
+        gateway: "Gateway",
+        visit: Visit,
+        scope: Any,
+        receive: Any,
+        send: Any,
+        known: Callable[[], None],
     ) -> None:
+        """`known` is called when it has said who it is."""
         self._gateway = gateway
         self._visit = visit
         self._receive = receive
         self._send = send
+        self._known = known
         self._id = secrets.token_urlsafe(15)
         query = parse_qs((scope.get("query_string") or b"").decode("latin-1"))
         self._organization = query.get("organizationId", [""])[0][:_HINT_LIMIT]
@@ -65,19 +75,20 @@ class Connection:
         """Serve until either side ends it."""
         await self._receive()
         await self._send({"type": "websocket.accept"})
-        code, why = _NORMAL, ""
+        code, why, last = _NORMAL, "", ""
         try:
             await self._text(packets.opened(self._id))
             await self._introduced()
+            self._known()
             await self._listen()
         except Dropped as dropped:
-            code, why = dropped.code, str(dropped)
+            code, why, last = dropped.code, str(dropped), dropped.last
         except (Refusal, Problem) as refusal:
             code, why = _POLICY, await self._refused(refusal)
         except OSError:
             # The client is gone.
             return
-        await self._close(code, why)
+        await self._close(code, why, last)
 
     def tell(self, text: str) -> None:
         try:
@@ -85,9 +96,9 @@ class Connection:
         except asyncio.QueueFull:
             self.drop("too slow")
 
-    def drop(self, why: str) -> None:
+    def drop(self, why: str, last: str = "") -> None:
         if not self._ended.done():
-            self._ended.set_result(Dropped(_GOING_AWAY, why))
+            self._ended.set_result(Dropped(_GOING_AWAY, why, last))
 
     async def _introduced(self) -> None:
         """Wait for the first word, and let in who says it, or refuse."""
@@ -198,9 +209,11 @@ class Connection:
     async def _text(self, text: str) -> None:
         await self._send({"type": "websocket.send", "text": text})
 
-    async def _close(self, code: int, why: str) -> None:
+    async def _close(self, code: int, why: str, last: str) -> None:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
+                if last:
+                    await self._text(last)
                 await self._send({"type": "websocket.close", "code": code, "reason": why})
         except (OSError, RuntimeError):
             # The client was faster, or takes nothing any more.

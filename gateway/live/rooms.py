@@ -12,7 +12,7 @@ import grpc
 
 from chassis.errors import Kind, Refusal
 from chassis.grpc.caller import Caller, Identity
-from gateway.live.told import TYPES, in_order, text_of
+from gateway.live.told import TYPES, farewell, in_order, text_of
 from ratoon.events.v1 import event_feed_service_pb2 as pb
 from ratoon.events.v1 import event_pb2
 from ratoon.events.v1.event_feed_service_pb2_grpc import EventFeedServiceStub
@@ -39,8 +39,8 @@ class Listener(Protocol):
     def tell(self, text: str) -> None:
         """Have something sent, without waiting."""
 
-    def drop(self, why: str) -> None:
-        """End the connection at once; nothing more is sent."""
+    def drop(self, why: str, last: str = "") -> None:
+        """End the connection at once; nothing more is sent but this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,11 @@ class Rooms:
                 caller = listener.caller
                 if api_key_id in ("", caller.api_key_id) and user_id in ("", caller.user_id):
                     listener.drop("revoked")
+
+    def close(self, organization_id: str) -> None:
+        """Tell everybody in the room of an organization that it was deleted, and drop them."""
+        for listener in list(self._rooms.get(organization_id, ())):
+            listener.drop("organization deleted", farewell(organization_id))
 
     def drop_all(self, why: str) -> None:
         """Drop everybody: what was missed is not known, and who comes back asks for the state of things."""

@@ -8,8 +8,9 @@ from ratoon.events.v1 import event_pb2
 from ratoon.snapshots.v1 import snapshot_pb2
 
 # What is watched for, by the names of the payload's fields.
-TYPES = ("snapshot_created", "snapshot_state_changed", "snapshot_removed")
-_RANK = {type_: rank for rank, type_ in enumerate(TYPES)}
+_WHOLE = ("snapshot_created", "snapshot_state_changed", "snapshot_removed")
+TYPES = (*_WHOLE, "snapshot_shared", "snapshot_unshared")
+_RANK = {type_: rank for rank, type_ in enumerate(_WHOLE)}
 _STATES = {
     number.name.removeprefix("SNAPSHOT_STATE_").lower(): number.number
     for number in snapshot_pb2.SnapshotState.DESCRIPTOR.values
@@ -37,16 +38,39 @@ def text_of(event: event_pb2.Event) -> str:
                 "newState": moved.new_state,
             }
             return packet("snapshot.state.updated", said)
-        case _:
+        case "snapshot_removed":
             gone = event.snapshot_removed
             snapshot = _shown(event, gone.snapshot_id, gone.name, "removing", gone.seen)
             return packet("snapshot.removed", snapshot_json(snapshot))
+        case "snapshot_shared":
+            share = event.snapshot_shared
+            terms = {"rights": list(share.rights), "expiresAt": share.expires_at or None}
+            return packet("snapshot.shared", {**_sides(share), **terms})
+        case _:
+            ended = event.snapshot_unshared
+            return packet("snapshot.unshared", {**_sides(ended), "cause": ended.cause})
+
+
+def farewell(organization_id: str) -> str:
+    """Return what listeners are sent at last when their organization is deleted."""
+    return packet("organization.deleted", {"id": organization_id})
 
 
 def _moment(event: event_pb2.Event) -> tuple[int, int]:
     type_ = event.WhichOneof("payload") or ""
+    if type_ not in _RANK:
+        return _micros(event), 0
     seen = getattr(event, type_).seen
     return max(_micros(event), seen.update_micros), _RANK[type_]
+
+
+def _sides(share: event_pb2.SnapshotShared | event_pb2.SnapshotUnshared) -> dict[str, str]:
+    return {
+        "id": share.snapshot_id,
+        "name": share.name,
+        "ownerId": share.owner_id,
+        "receiverId": share.receiver_id,
+    }
 
 
 def _shown(

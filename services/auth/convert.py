@@ -146,6 +146,7 @@ def revocation_to_proto(revoked: Revoked, at: float) -> authentication_pb2.Revoc
         user_id=revoked.user_id,
         organization_id=revoked.organization_id,
         time=time,
+        organization_deleted=revoked.organization_deleted,
     )
 
 

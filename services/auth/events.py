@@ -29,7 +29,8 @@ def revoked_by(event: event_pb2.Event) -> Revoked | None:
         case "organization_changed":
             return Revoked(organization_id=event.organization_changed.organization_id)
         case "organization_deleted":
-            return Revoked(organization_id=event.organization_deleted.organization_id)
+            deleted = event.organization_deleted.organization_id
+            return Revoked(organization_id=deleted, organization_deleted=True)
         case _:
             return None
 

@@ -106,7 +106,9 @@ class Auth:
 
     async def run(self) -> None:
         """Do all that happens without being asked for, for ever."""
-        consumer = Consumer("orgs", self._orgs, self._identity, self._database.sessions)
+        # Each server hears of it before the keys go: what it makes at that moment is found by it, if by nobody else.
+        sessions = self._database.sessions
+        consumer = Consumer("orgs", self._orgs, self._identity, sessions, each=True)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wakeups.run((CHANNEL, REVOKED)))
             tasks.create_task(self._revocations.follow_own(self._database.pool, self._wakeups))

@@ -38,7 +38,7 @@ from ratoon.orgs.v1.role_service_pb2_grpc import add_RoleServiceServicer_to_serv
 from ratoon.orgs.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 from services.orgs.commands import audit, mails, regions
 from services.orgs.commands.suspensions import SUSPENSIONS
-from services.orgs.commands.webhooks import messages
+from services.orgs.commands.webhooks import farewell, messages
 from services.orgs.events import from_auth, from_snapshots
 from services.orgs.mail.mailer import Mailer
 from services.orgs.mail.post import Post
@@ -172,8 +172,11 @@ def _watched(
 def _forgetting(database: Database, settings: Settings) -> list[partial[Coroutine[Any, Any, None]]]:
     """Return what is forgotten every hour besides: without a number of days the audit log is kept for ever."""
     days, sessions = settings.audit_log_retention_days, database.sessions
-    told = partial(messages.forget, sessions, settings.webhooks_retention_days)
-    return [told] if days is None else [told, partial(audit.forget, sessions, days)]
+    told = [
+        partial(messages.forget, sessions, settings.webhooks_retention_days),
+        partial(farewell.forget, sessions),
+    ]
+    return told if days is None else [*told, partial(audit.forget, sessions, days)]
 
 
 async def provide_default_region(database: Database, settings: Settings) -> None:

@@ -8,7 +8,10 @@ from services.snapshots.commands.retirement import close_organization
 from services.snapshots.queries.one import uuid_from
 
 # What listeners are told by the gateways.
-LIVE = ("snapshot_created", "snapshot_state_changed", "snapshot_removed")
+LIVE = (
+    *("snapshot_created", "snapshot_state_changed", "snapshot_removed"),
+    *("snapshot_shared", "snapshot_unshared"),
+)
 
 
 async def from_auth(session: AsyncSession, event: event_pb2.Event) -> None:

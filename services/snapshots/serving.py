@@ -45,6 +45,7 @@ from services.snapshots.commands import bulk, grants, uses
 from services.snapshots.commands.builds import BUILD_LOG
 from services.snapshots.commands.retirement import RETIRE
 from services.snapshots.commands.reviews import REVIEW
+from services.snapshots.commands.share_ends import EXPIRY
 from services.snapshots.contexts.factory import uploads_from
 from services.snapshots.contexts.settings import ContextsSettings
 from services.snapshots.domain.uploads import NoUploads, Uploads
@@ -60,7 +61,7 @@ from services.snapshots.servicer.registries import RegistryServicer, RegistryToo
 from services.snapshots.servicer.reviews import Reviews
 from services.snapshots.servicer.service import SnapshotServicer, Tools
 from services.snapshots.servicer.shares import ShareServicer
-from services.snapshots.servicer.upkeep import repeatedly, retire
+from services.snapshots.servicer.upkeep import end_shares, repeatedly, retire
 from services.snapshots.servicer.uses import UseServicer
 from services.snapshots.servicer.versions import VersionServicer
 from services.snapshots.settings import Settings
@@ -152,12 +153,13 @@ class Snapshots:
         # A stream that was cut missed what was revoked meanwhile: tokens outlive that by a minute at most.
         follow = revocations.follow(auth, identity, self._verifier.revoke, stand=lambda: None)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW, BUILD_LOG)))
+            tasks.create_task(self._wakeups.run((CHANNEL, RETIRE, REVIEW, BUILD_LOG, EXPIRY)))
             tasks.create_task(follow)
             tasks.create_task(self._organizations.follow())
             tasks.create_task(Consumer("orgs", orgs, identity, sessions).run(events.take))
             tasks.create_task(self._notifier.run())
             tasks.create_task(retire(sessions, self._wakeups))
+            tasks.create_task(end_shares(sessions, self._wakeups))
             tasks.create_task(self._reviews.run())
             tasks.create_task(Consumer("auth", auth, identity, sessions).run(events.from_auth))
             tasks.create_task(purge.every_hour(self._feed, self._database, self._forget))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -37,6 +38,10 @@ KEYS = {
     },
     "snapshot.removed": {"event", "timestamp", "id", "name", "organizationId", "removedAt"},
 }
+
+DELETED = "organization.deleted"
+SHARES = ("snapshot.shared", "snapshot.unshared")
+BESIDES = (*SHARES, DELETED)
 
 
 @dataclass
@@ -69,6 +74,18 @@ class Told:
 
 @pytest.fixture
 async def told(system: System) -> AsyncIterator[Told]:
+    async with an_organization(system) as told:
+        yield told
+
+
+@pytest.fixture
+async def receiving(system: System) -> AsyncIterator[Told]:
+    async with an_organization(system) as told:
+        yield told
+
+
+@asynccontextmanager
+async def an_organization(system: System) -> AsyncIterator[Told]:
     organization = await asyncio.to_thread(system.organization, f"told {uuid4().hex[:8]}")
     headers = {**system.headers, "X-Daytona-Organization-ID": organization}
     async with (
@@ -92,7 +109,7 @@ async def listening(system: System, told: Told) -> AsyncIterator[list[tuple[str,
 
         client.on(name, handle)
 
-    for name in KEYS:
+    for name in (*KEYS, *BESIDES):
         hear(name)
     base = system.url.removesuffix("/api")
     await client.connect(
@@ -174,11 +191,60 @@ async def test_each_change_makes_one_message_whoever_is_killed(system: System, t
         one.verify(told.endpoint["secret"])
 
 
+def _of_shares(received: list[Received]) -> list[dict[str, Any]]:
+    said = [r.said for r in received if r.said["event"] in SHARES]
+    return sorted(said, key=lambda s: str(s["timestamp"]))
+
+
 async def _answers(told: Told) -> bool:
     try:
         return (await told.owner.get("/organizations")).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+async def test_both_sides_are_told_of_a_share_and_of_its_expiry(
+    system: System, told: Told, receiving: Told, registry: Registry, small_image: Image
+) -> None:
+    """Nobody withdraws it: both hear once, of both."""
+    async with listening(system, told) as mine, listening(system, receiving) as theirs:
+        body = {"name": "lent", "imageName": f"{registry.host}/small:1"}
+        made = (await told.owner.post("/snapshots", json=body)).raise_for_status().json()
+        until = datetime.now(UTC) + timedelta(seconds=3)
+        share = f"/snapshots/{made['id']}/shares/{receiving.organization}"
+        terms = {"rights": ["use"], "expiresAt": until.isoformat()}
+        (await told.owner.put(share, json=terms)).raise_for_status()
+        sides = {
+            "name": "lent",
+            "ownerId": told.organization,
+            "receiverId": receiving.organization,
+        }
+        for side, heard in ((told, mine), (receiving, theirs)):
+            came = await side.until(lambda r: len(_of_shares(r)) >= 2)
+            said = _of_shares(came)
+            assert [s["event"] for s in said] == list(SHARES)
+            assert (said[0]["rights"], said[1]["cause"]) == (["read", "use"], "expired")
+            for one in said:
+                assert one["id"] == made["id"]
+                assert one.items() >= sides.items()
+            async with asyncio.timeout(SECONDS):
+                while [name for name, _ in heard if name in SHARES] != list(SHARES):
+                    await asyncio.sleep(0)
+        assert datetime.now(UTC) >= until
+
+
+async def test_the_end_of_an_organization_is_told_and_ends_what_listens(
+    system: System, told: Told
+) -> None:
+    async with listening(system, told) as heard:
+        (await told.owner.delete(f"/organizations/{told.organization}")).raise_for_status()
+        (last,) = await told.until(lambda r: r[-1:] != [] and r[-1].said["event"] == DELETED)
+        async with asyncio.timeout(SECONDS):
+            while not heard:
+                await asyncio.sleep(0)
+    last.verify(told.endpoint["secret"])
+    assert last.said["id"] == last.said["organizationId"] == told.organization
+    assert heard == [(DELETED, {"id": told.organization})]
 
 
 async def test_changes_of_people_keys_and_settings_are_told(system: System, told: Told) -> None:

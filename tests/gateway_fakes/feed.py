@@ -69,3 +69,26 @@ def removed(id_: str, micros: int = 0) -> event_pb2.Event:
     last = seen(update_micros=micros)
     gone = event_pb2.SnapshotRemoved(snapshot_id=id_, name="base", seen=last)
     return an_event(snapshot_removed=gone)
+
+
+def lent(id_: str, organization_id: str, owner_id: str, receiver_id: str) -> event_pb2.Event:
+    said = event_pb2.SnapshotShared(
+        snapshot_id=id_,
+        name="base",
+        owner_id=owner_id,
+        receiver_id=receiver_id,
+        rights=["read"],
+        expires_at="2026-12-01T00:00:00+00:00",
+    )
+    return an_event(organization_id, snapshot_shared=said)
+
+
+def unshared(id_: str, organization_id: str, owner_id: str, receiver_id: str) -> event_pb2.Event:
+    said = event_pb2.SnapshotUnshared(
+        snapshot_id=id_,
+        name="base",
+        owner_id=owner_id,
+        receiver_id=receiver_id,
+        cause="expired",
+    )
+    return an_event(organization_id, snapshot_unshared=said)

@@ -20,6 +20,7 @@ class Revoked:
     api_key_id: str = ""
     user_id: str = ""
     organization_id: str = ""
+    organization_deleted: bool = False
 
 
 async def mark(pool: Pool) -> str:

@@ -12,6 +12,7 @@ from chassis.outbox import announce
 from chassis.revisions import check_revision
 from services.orgs.commands import people, regions, suspensions
 from services.orgs.commands.changes import held_by, tell
+from services.orgs.commands.webhooks import farewell
 from services.orgs.domain import (
     MOST_CREATED,
     PERSONAL_NAME,
@@ -114,13 +115,15 @@ async def delete(
     ended = [
         MembershipEnded(id_, u) for u in await member_queries.user_ids(session, organization.id)
     ]
+    await farewell.bid(session, organization.id, organization.name)
     await people.forget_accounts(session, organization.id)
     # Before the organization, whose roles would go first: what invitations offer cannot be deleted.
     await session.execute(
         delete_from(Invitation).where(Invitation.organization_id == organization.id)
     )
     await session.execute(delete_from(Organization).where(Organization.id == organization.id))
-    await announce(session, *ended, OrganizationDeleted(id_), organization_id=id_)
+    # First what is at the bottom of it: who listens is told that, not that a membership ended.
+    await announce(session, OrganizationDeleted(id_), *ended, organization_id=id_)
 
 
 async def _create(

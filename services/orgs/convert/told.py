@@ -101,6 +101,21 @@ def _snapshot_removed(event: event_pb2.Event) -> Said:
     return "snapshot.removed", gone.snapshot_id, particulars
 
 
+def _snapshot_shared(event: event_pb2.Event) -> Said:
+    share = event.snapshot_shared
+    terms = {"rights": list(share.rights), "expiresAt": share.expires_at or None}
+    return "snapshot.shared", share.snapshot_id, {**_sides(share), **terms}
+
+
+def _snapshot_unshared(event: event_pb2.Event) -> Said:
+    ended = event.snapshot_unshared
+    return "snapshot.unshared", ended.snapshot_id, {**_sides(ended), "cause": ended.cause}
+
+
+def _sides(share: event_pb2.SnapshotShared | event_pb2.SnapshotUnshared) -> dict[str, str]:
+    return {"name": share.name, "ownerId": share.owner_id, "receiverId": share.receiver_id}
+
+
 def _organization_changed(event: event_pb2.Event) -> Said:
     changed = event.organization_changed
     fields = {"fields": list(changed.fields)}
@@ -151,6 +166,8 @@ _TELLS: dict[str, Callable[[event_pb2.Event], Said | None]] = {
     "snapshot_created": _snapshot_created,
     "snapshot_state_changed": _snapshot_moved,
     "snapshot_removed": _snapshot_removed,
+    "snapshot_shared": _snapshot_shared,
+    "snapshot_unshared": _snapshot_unshared,
     "organization_changed": _organization_changed,
     "membership_changed": _membership_changed,
     "membership_ended": _membership_ended,

@@ -17,7 +17,14 @@ from chassis.errors import Kind, Refusal
 # What this installation tells of.
 EVENT_TYPES = (
     *("snapshot.created", "snapshot.state.updated", "snapshot.removed"),
-    *("organization.updated", "member.added", "member.updated", "member.removed"),
+    *("snapshot.shared", "snapshot.unshared"),
+    *(
+        "organization.updated",
+        "organization.deleted",
+        "member.added",
+        "member.updated",
+        "member.removed",
+    ),
     *("invitation.created", "invitation.updated", "invitation.resent", "invitation.cancelled"),
     *("invitation.accepted", "invitation.declined"),
     *("apiKey.created", "apiKey.updated", "apiKey.deleted"),
@@ -30,6 +37,8 @@ KNOWN_TYPES = frozenset(
     }
 )
 PING = "ping"
+# The last that is told. That an organization was made is told to nobody: it has no endpoint yet.
+DELETED = "organization.deleted"
 MOST_ENDPOINTS = 20
 MOST_MESSAGES = 200
 OVERLAP_HOURS = 24

@@ -16,8 +16,9 @@ class WebhookEndpoint(Dated, Revised, Base):
     __table_args__ = (Index("ix_webhook_endpoints_organization_id", "organization_id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    organization_id: Mapped[UUID] = mapped_column(
-        ForeignKey("organizations.id", ondelete="CASCADE")
+    # None: it is gone, and what was on its way is still delivered.
+    organization_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("organizations.id", ondelete="SET NULL")
     )
     url: Mapped[str]
     description: Mapped[str] = mapped_column(server_default="")
@@ -35,6 +36,12 @@ class WebhookEndpoint(Dated, Revised, Base):
     def enabled(self) -> bool:
         return not self.disabled_reason
 
+    @property
+    def holder(self) -> UUID:
+        """Return the organization of an endpoint that was found by it."""
+        assert self.organization_id is not None
+        return self.organization_id
+
 
 class WebhookMessage(Base):
     """What is told of one event; the id is made of the event, so that it is told once."""
@@ -46,8 +53,9 @@ class WebhookMessage(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    organization_id: Mapped[UUID] = mapped_column(
-        ForeignKey("organizations.id", ondelete="CASCADE")
+    # None: it is gone.
+    organization_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("organizations.id", ondelete="SET NULL")
     )
     type: Mapped[str]
     # As it is sent and signed, to the byte.

@@ -16,14 +16,15 @@ from chassis.process import unless_cancelled
 from chassis.sealing import KeyRing
 from services.orgs.commands import sealed
 from services.orgs.commands.webhooks import deliveries
-from services.orgs.commands.webhooks.deliveries import Due
+from services.orgs.commands.webhooks.deliveries import Due, Room
 from services.orgs.commands.webhooks.messages import CHANNEL
 from services.orgs.domain.webhooks import Outcome, pause_after
 from services.orgs.webhooks.sender import Sender
 from services.orgs.webhooks.signing import headers_for
 
 log = logging.getLogger(__name__)
-_AT_ONCE, _EACH = 64, 4
+# So many organizations must be slow together before others wait: who has many endpoints has no more places for it.
+_AT_ONCE, _OF_ORGANIZATION, _EACH = 256, 16, 4
 # Longer than an attempt takes and is written down.
 _LEASE_SECONDS = 25.0
 # A wake-up may be lost with the database's connection.
@@ -43,7 +44,7 @@ def back_off(attempts: int) -> float | None:
 class Deliverer:
     """Any number may run beside each other: a delivery is claimed by one of them at a time.
 
-    Of one endpoint only a few are under way at once, so that a slow one keeps nobody back.
+    Of one endpoint, and of one organization, only a few are under way at once, so that a slow one keeps nobody back.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Deliverer:
         self._pause = pause
         self._running: set[asyncio.Task[None]] = set()
         self._under_way: Counter[UUID] = Counter()
+        self._of_holder: Counter[UUID] = Counter()
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -87,11 +89,9 @@ class Deliverer:
             return _SAFETY_SECONDS
         try:
             async with self._sessions.begin() as session:
-                due = await deliveries.claim(
-                    session, self._under_way, each=_EACH, most=room, lease=self._lease
-                )
-                full = [id_ for id_, n in self._under_way.items() if n >= _EACH]
-                next_ = None if due else await deliveries.next_due(session, full)
+                places = Room(_EACH, _OF_ORGANIZATION, room)
+                due = await deliveries.claim(session, self._under_way, places, lease=self._lease)
+                next_ = None if due else await deliveries.next_due(session, *self._full())
         except Exception as failure:
             unless_cancelled()
             if not unavailable(failure):
@@ -105,16 +105,24 @@ class Deliverer:
         # What is due and was not given is being taken by somebody else at this moment.
         return _SAFETY_SECONDS if next_ is None else min(max(next_, _SOON_SECONDS), _SAFETY_SECONDS)
 
+    def _full(self) -> tuple[list[UUID], list[UUID]]:
+        """Return the endpoints, and the organizations, that have no room."""
+        endpoints = [id_ for id_, n in self._under_way.items() if n >= _EACH]
+        return endpoints, [id_ for id_, n in self._of_holder.items() if n >= _OF_ORGANIZATION]
+
     def _start(self, due: Due) -> None:
-        self._under_way[due.endpoint_id] += 1
+        counted = ((self._under_way, due.endpoint_id), (self._of_holder, due.holder))
+        for counter, id_ in counted:
+            counter[id_] += 1
         task = asyncio.create_task(self._deliver(due))
         self._running.add(task)
 
         def end(_: asyncio.Task[None]) -> None:
             self._running.discard(task)
-            self._under_way[due.endpoint_id] -= 1
-            if not self._under_way[due.endpoint_id]:
-                del self._under_way[due.endpoint_id]
+            for counter, id_ in counted:
+                counter[id_] -= 1
+                if not counter[id_]:
+                    del counter[id_]
             self._woken.set()
 
         task.add_done_callback(end)

@@ -18,7 +18,7 @@ SECONDS = 15.0
 # Of an answer only the status counts; one that is short is read, so that the connection can be used again.
 _MOST_ANSWERED = 16 * 1024
 # Names that are slow to resolve must not keep others waiting for a thread.
-_RESOLVING_AT_ONCE = 64
+_RESOLVING_AT_ONCE = 256
 _HEADERS = {"content-type": "application/json", "user-agent": "Ratoon-Webhooks/1"}
 
 

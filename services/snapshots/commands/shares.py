@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.revisions import check_revision
-from services.snapshots.commands.share_ends import tell
+from services.snapshots.commands.share_ends import both, end_expired_of, tell, wake_expiry
 from services.snapshots.domain import (
     MOST_SHARES,
     Cause,
@@ -32,7 +32,6 @@ from services.snapshots.queries.shares import COLUMNS, not_shared
 # What removes it ends its shares then: none is made that would be left over.
 _HOLD = text("SELECT state FROM snapshots WHERE id = :id FOR UPDATE")
 _LIVING = "(h.expires_at IS NULL OR h.expires_at > clock_timestamp())"
-_FORGET_EXPIRED = text(f"DELETE FROM shares AS h WHERE h.snapshot_id = :id AND NOT {_LIVING}")
 _ONE = text(
     f"SELECT {COLUMNS}, h.snapshot_id, h.name FROM shares AS h"
     f" WHERE h.snapshot_id = :id AND h.receiver_id = :receiver_id AND {_LIVING} FOR UPDATE"
@@ -75,7 +74,7 @@ async def put(
         _AHEAD, {"moment": terms.expires_at or datetime.max.replace(tzinfo=UTC)}
     ):
         raise ShareExpiryInvalid("the share is to end in the future")
-    await session.execute(_FORGET_EXPIRED, {"id": snapshot.id})
+    await end_expired_of(session, snapshot.id)
     which = {"id": snapshot.id, "receiver_id": terms.receiver_id}
     now = (await session.execute(_ONE, which)).one_or_none()
     check_revision(now.revision if now else 0, condition)
@@ -86,7 +85,9 @@ async def put(
     said = {"may_use": terms.may_use, "expires_at": terms.expires_at}
     share = (await session.execute(_PUT, {**which, "name": snapshot.name, **said})).one()
     event = _shared(snapshot, organization_id, terms)
-    await tell(session, _both(event), acting=organization_id)
+    await tell(session, ((side, event) for side in both(event)), acting=organization_id)
+    if terms.expires_at is not None:
+        await wake_expiry(session)
     return share
 
 
@@ -106,7 +107,7 @@ async def delete(
     await session.execute(_DELETE, which)
     owner = await session.scalar(_OWNER, {"id": id_})
     event = SnapshotUnshared(str(id_), share.name, str(owner), str(receiver_id), cause)
-    await tell(session, _both(event), acting=organization_id)
+    await tell(session, ((side, event) for side in both(event)), acting=organization_id)
 
 
 async def _hold(session: AsyncSession, id_: UUID) -> None:
@@ -155,7 +156,3 @@ def _shared(snapshot: Any, owner_id: UUID, terms: Terms) -> SnapshotShared:
         [right.value for right in rights(terms.may_use)],
         terms.expires_at.isoformat() if terms.expires_at else "",
     )
-
-
-def _both(event: Any) -> list[tuple[str, Any]]:
-    return [(event.owner_id, event), (event.receiver_id, event)]

@@ -21,6 +21,7 @@ class Cause(StrEnum):
     DECLINED = "declined"
     REMOVED = "removed"
     RECEIVER_DELETED = "receiver_deleted"
+    EXPIRED = "expired"
 
 
 def may_use(rights: Iterable[Right]) -> bool:

@@ -29,4 +29,5 @@ class Share(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+Index("ix_shares_expires_at", Share.expires_at, postgresql_where=Share.expires_at.is_not(None))
 Index("ix_shares_received", Share.receiver_id, Share.name, Share.created_at, Share.snapshot_id)

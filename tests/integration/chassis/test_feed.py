@@ -1,6 +1,7 @@
 """The outbox and its feed: nothing skipped, nothing twice, nothing delayed that revokes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from uuid import uuid4
 import grpc
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database, connect
 from chassis.grpc import feed as feeds
@@ -19,7 +21,7 @@ from chassis.grpc.client import channel
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
 from chassis.listen import Wakeups
-from chassis.outbox import CHANNEL, Feed, announce
+from chassis.outbox import CHANNEL, Feed, Read, Row, announce
 from chassis.schema import FIRST
 from ratoon.events.v1 import event_feed_service_pb2 as pb
 from ratoon.events.v1 import event_pb2
@@ -120,6 +122,136 @@ async def test_a_consumer_takes_each_event_once(
     assert sorted(taken, key=int) == [str(i) for i in range(50)]
 
 
+class Followed(Feed):
+    """Notes how far its reader has come: what it was given before, it has taken or left."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.pool)
+        self.pool = database.pool
+        self.come = asyncio.Condition()
+        self.far = (0, 0)
+        self.reads = 0
+
+    async def read(self, after: tuple[str, int], limit: int = 500) -> tuple[list[Row], bool]:
+        async with self.come:
+            self.reads += 1
+            self.far = (int(after[0]), after[1])
+            self.come.notify_all()
+        return await super().read(after, limit)
+
+    async def passed(self) -> None:
+        """Return when its reader is behind all that is there now."""
+        last = await self.pool.fetchrow(
+            "SELECT xid::text, id FROM outbox ORDER BY outbox.xid DESC, id DESC LIMIT 1"
+        )
+        assert last is not None
+        async with asyncio.timeout(10), self.come:
+            await self.come.wait_for(lambda: self.far >= (int(last["xid"]), last["id"]))
+
+
+@asynccontextmanager
+async def consuming(
+    database: Database, wakeups: Wakeups, handle: feeds.Handle, *sources: Feed
+) -> AsyncIterator[None]:
+    consumers = [feeds.OwnConsumer("own", s, wakeups, database.sessions) for s in sources]
+    tasks = [asyncio.create_task(c.run(handle)) for c in consumers]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_of_several_that_consume_a_feed_one_takes_each_event(
+    database: Database, wakeups: Wakeups
+) -> None:
+    """Replicas share a cursor; what they do with an event need not bear being done twice."""
+    pool = database.pool
+    await pool.execute("CREATE TABLE counted (key text)")
+
+    async def count(session: AsyncSession, event: event_pb2.Event) -> None:
+        key = {"key": event.api_key_deleted.api_key_id}
+        await session.execute(text("INSERT INTO counted VALUES (:key)"), key)
+
+    sources = [Followed(database) for _ in range(3)]
+    async with consuming(database, wakeups, count, *sources):
+        for n in range(0, 60, 3):
+            await asyncio.gather(*(_write(database, str(n + more)) for more in range(3)))
+        await asyncio.gather(*(s.passed() for s in sources))
+    counted = [row["key"] for row in await pool.fetch("SELECT key FROM counted")]
+    assert sorted(counted, key=int) == [str(n) for n in range(60)]
+
+
+async def test_what_each_has_to_hear_takes_effect_in_each(
+    database: Database, feed_channel: grpc.aio.Channel, keyring: Keyring
+) -> None:
+    """One takes it and moves the cursor; the others hear it too, after that."""
+    heard: list[list[str]] = [[], [], []]
+    done = [asyncio.Event() for _ in heard]
+
+    def hearing(n: int) -> feeds.Handle:
+        async def hear(_session: AsyncSession, event: event_pb2.Event) -> None:
+            heard[n].append(event.api_key_deleted.api_key_id)
+            if heard[n][-1] == "last":
+                done[n].set()
+
+        return hear
+
+    me = keyring.identity("auth")
+    tasks = [
+        asyncio.create_task(
+            feeds.Consumer("orgs", feed_channel, me, database.sessions, each=True).run(hearing(n))
+        )
+        for n in range(len(heard))
+    ]
+    # Whoever begins later begins behind what was taken before.
+    async with asyncio.timeout(10):
+        while not all(heard):
+            await _write(database, "first")
+            await asyncio.sleep(0.01)
+    for n in range(5):
+        await _write(database, str(n))
+    await _write(database, "last")
+    await asyncio.wait_for(asyncio.gather(*(each.wait() for each in done)), 10)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for each in heard:
+        # One that lost between reading and taking may hear something again.
+        assert list(dict.fromkeys(each)) == ["first", "0", "1", "2", "3", "4", "last"]
+
+
+async def test_a_feed_that_was_missed_is_begun_anew_by_one(
+    database: Database, wakeups: Wakeups
+) -> None:
+    """Two find their cursor expired; when the second says so, the first has gone on already."""
+    pool = database.pool
+    await pool.execute("INSERT INTO feed_cursors VALUES ('own', '1-1')")
+    await pool.execute("UPDATE outbox_horizon SET xid = '2', id = 1")
+    taken: list[str] = []
+    found, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Late(Followed):
+        async def start(self, cursor: str) -> tuple[str, int]:
+            if cursor == "1-1":
+                found.set()
+                await goes_on.wait()
+            return await super().start(cursor)
+
+    async def take(_session: AsyncSession, event: event_pb2.Event) -> None:
+        taken.append(event.api_key_deleted.api_key_id)
+
+    await _write(database, "kept")
+    late, first = Late(database), Followed(database)
+    async with consuming(database, wakeups, take, late):
+        await asyncio.wait_for(found.wait(), 10)
+        async with consuming(database, wakeups, take, first):
+            await first.passed()
+        goes_on.set()
+        await _write(database, "next")
+        await late.passed()
+    assert taken == ["kept", "next"]
+
+
 async def test_an_open_transaction_holds_the_ordered_feed_back_but_not_the_ungated(
     database: Database, feed_channel: grpc.aio.Channel, keyring: Keyring
 ) -> None:
@@ -141,6 +273,53 @@ async def test_an_open_transaction_holds_the_ordered_feed_back_but_not_the_ungat
     assert shown == ["older", "younger"]
     for stream in (ungated, ordered):
         stream.cancel()
+
+
+async def test_what_is_held_back_is_not_read_at_every_commit(
+    database: Database, wakeups: Wakeups
+) -> None:
+    source, taken = Followed(database), asyncio.Event()
+
+    async def take(_session: AsyncSession, _event: event_pb2.Event) -> None:
+        taken.set()
+
+    async with consuming(database, wakeups, take, source):
+        async with database.sessions.begin() as older:
+            await older.execute(text("SELECT pg_current_xact_id()"))
+            began, before = time.monotonic(), source.reads
+            for n in range(200):
+                await _write(database, str(n))
+            took, reads = time.monotonic() - began, source.reads - before
+        assert not taken.is_set()
+        # Twenty times a second, and once more when it begins.
+        assert reads <= took / 0.05 + 2
+        await source.passed()
+    assert taken.is_set()
+
+
+async def test_who_reads_the_same_at_the_same_moment_reads_once(database: Database) -> None:
+    await _write(database, "one")
+    read = 0
+
+    class Counted(Feed):
+        async def _read(self, after: tuple[str, int], limit: int) -> Read:
+            nonlocal read
+            read += 1
+            return await super()._read(after, limit)
+
+    feed = Counted(database.pool)
+    place = await feed.start("")
+    first, *others = await asyncio.gather(*(feed.read(place) for _ in range(5)))
+    assert [len(rows) for rows, _ in (first, *others)] == [1] * 5
+    assert read == 1
+    # One that is cancelled takes nothing from the others, and who comes later reads anew.
+    leaving, staying = (asyncio.create_task(feed.read(place)) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await _write(database, "two")
+    assert len((await staying)[0]) in (1, 2)
+    assert len((await feed.read(place))[0]) == 2
+    assert read == 3
 
 
 async def test_an_ungated_watch_shows_the_types_that_were_asked_for(

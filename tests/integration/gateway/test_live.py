@@ -15,14 +15,16 @@ import pytest
 import socketio
 
 from chassis.grpc.caller import Caller
+from gateway.__main__ import follow
 from gateway.app import Gateway
-from gateway.live import connection, packets
+from gateway.live import connection, door, packets
 from gateway.server import serve
 from tests.gateway_fakes import ACCOUNT, KEY, ORG, OTHER, OWNER, SHOWN_STAMP, Fakes, Known
-from tests.gateway_fakes.feed import created, moved, removed
+from tests.gateway_fakes.feed import created, lent, moved, removed, unshared
 from tests.identities import Keyring
 
 EVENTS = ("snapshot.created", "snapshot.state.updated", "snapshot.removed")
+BESIDES = ("snapshot.shared", "snapshot.unshared", "organization.deleted")
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Stage:
         async def refused(said: Any) -> None:
             ear.refused.append(said)
 
-        for name in EVENTS:
+        for name in (*EVENTS, *BESIDES):
             hear(name)
         client.on("disconnect", gone)
         client.on("connect_error", refused)
@@ -170,6 +172,19 @@ async def test_a_failure_is_shown(stage: Stage) -> None:
     assert (shown["errorCode"], shown["errorReason"], shown["errorRemedy"]) == ("X", "why", "how")
 
 
+async def test_both_sides_of_a_share_hear_of_it(stage: Stage) -> None:
+    async with stage.ear() as owner, stage.ear(ACCOUNT, OTHER) as receiver:
+        for told in (lent, unshared):
+            stage.fakes.feed.happen(*(told("s1", side, ORG, OTHER) for side in (ORG, OTHER)))
+        sides = {"id": "s1", "name": "base", "ownerId": ORG, "receiverId": OTHER}
+        until = "2026-12-01T00:00:00+00:00"
+        for ear in (owner, receiver):
+            assert await ear.until(2) == [
+                ("snapshot.shared", {**sides, "rights": ["read"], "expiresAt": until}),
+                ("snapshot.unshared", {**sides, "cause": "expired"}),
+            ]
+
+
 async def test_nobody_hears_what_happens_elsewhere(stage: Stage) -> None:
     async with stage.ear() as mine, stage.ear(ACCOUNT, OTHER) as theirs:
         stage.fakes.feed.happen(created("mine", ORG), created("theirs", OTHER))
@@ -210,7 +225,10 @@ async def test_one_watch_for_all_and_only_while_somebody_listens(stage: Stage) -
         await again.until(1)
     asked = feed.calls.last("Watch")
     assert asked.ungated
-    assert set(asked.types) == {"snapshot_created", "snapshot_state_changed", "snapshot_removed"}
+    assert set(asked.types) == {
+        *("snapshot_created", "snapshot_state_changed", "snapshot_removed"),
+        *("snapshot_shared", "snapshot_unshared"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -242,6 +260,45 @@ async def test_a_key_hears_of_its_own_organization_whatever_it_says(stage: Stage
         stage.fakes.feed.happen(created("theirs", OTHER), created("own", ORG))
         ((_, said),) = await ear.until(1)
     assert said["id"] == "own"
+
+
+async def test_who_listens_in_an_organization_that_is_deleted_is_told_so_and_dropped(
+    stage: Stage,
+) -> None:
+    following = asyncio.create_task(follow(stage.gateway))
+    async with asyncio.timeout(10):
+        # Everybody is dropped when the watch begins.
+        while not stage.gateway.authenticator._watch:
+            await asyncio.sleep(0)
+    async with stage.ear() as member, stage.ear(ACCOUNT, OTHER) as other:
+        stage.fakes.feed.happen(created("s1"))
+        await member.until(1)
+        stage.fakes.auth.revoke(organization_id=ORG, organization_deleted=True)
+        await asyncio.wait_for(member.gone.wait(), 10)
+        assert member.heard[1:] == [("organization.deleted", {"id": ORG})]
+        stage.fakes.feed.happen(created("s2", OTHER))
+        assert [name for name, _ in await other.until(1)] == ["snapshot.created"]
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_who_says_nothing_takes_no_place_from_who_does(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_MOST_STRANGERS", 2)
+    async with stage.ear() as ear, stage.raw() as one, stage.raw() as other:
+        for silent in (one, other):
+            assert (await silent.receive_str()).startswith("0{")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with stage.raw():
+                pass
+        assert refused.value.status == 503
+        await one.send_str("40" + json.dumps({"token": KEY}))
+        assert (await one.receive_str()).startswith("40{")
+        # It is known now, and its place is free.
+        async with stage.ear():
+            stage.fakes.feed.happen(created("s1"))
+            await ear.until(1)
 
 
 async def test_who_is_revoked_is_dropped_at_once(stage: Stage) -> None:

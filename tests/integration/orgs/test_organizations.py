@@ -202,7 +202,7 @@ async def test_a_deleted_organization_is_unknown_at_once(house: House) -> None:
     announced = (await house.events(made.id))[2:]
     ended = [p["user_id"] for t, p in announced if t == "membership_ended"]
     assert ended == sorted([user_id, colleague])
-    assert announced[-1] == ("organization_deleted", {"organization_id": made.id})
+    assert announced[0] == ("organization_deleted", {"organization_id": made.id})
 
 
 async def test_a_personal_organization_stays(house: House) -> None:

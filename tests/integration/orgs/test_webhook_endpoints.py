@@ -215,9 +215,11 @@ async def test_deleted_with_everything_of_it(hooks: Hooks) -> None:
     await hooks.happen(created(owner.organization_id))
     await ASKED["delete"](hooks, owner, id_)
     assert await hooks.house.database.pool.fetchval("SELECT count(*) FROM webhook_deliveries") == 0
-    await hooks.endpoint(owner, **HTTPS)
+    await hooks.endpoint(owner, disabled=True, **HTTPS)
+    await hooks.happen(created(owner.organization_id))
     await hooks.house.delete(owner.user_id, owner.organization_id)
-    assert await hooks.house.database.pool.fetchval("SELECT count(*) FROM webhook_messages") == 0
+    for table in ("webhook_messages", "webhook_endpoints"):
+        assert await hooks.house.database.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
 
 
 @pytest.mark.parametrize(

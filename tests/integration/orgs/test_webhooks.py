@@ -14,11 +14,15 @@ from standardwebhooks import WebhookVerificationError
 from chassis.rotation import rotate
 from chassis.sealing import Keys
 from ratoon.events.v1 import event_pb2
+from ratoon.orgs.v1 import organization_service_pb2 as orgs_pb
 from ratoon.orgs.v1 import webhook_service_pb2 as pb
+from ratoon.orgs.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from services.orgs.commands import sealed
-from services.orgs.commands.webhooks import messages
+from services.orgs.commands.webhooks import farewell, messages
+from services.orgs.domain.webhooks import MOST_ENDPOINTS
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
+from tests.integration.orgs.actor import Actor
 from tests.integration.orgs.hooks import (
     DELIVERED,
     FAILED,
@@ -30,6 +34,7 @@ from tests.integration.orgs.hooks import (
     statuses,
 )
 from tests.receiver import Received, thank
+from tests.soak import rounds
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +249,34 @@ async def test_a_slow_endpoint_keeps_nobody_back(hooks: Hooks) -> None:
     assert len({r.id for r in hooks.receiver.at("/slow")}) == 100
 
 
+async def test_an_organization_of_slow_endpoints_keeps_no_other_back(hooks: Hooks) -> None:
+    owner, other, held = await hooks.owner(), await hooks.owner(), asyncio.Event()
+    for n in range(MOST_ENDPOINTS):
+        await hooks.endpoint(owner, path=f"/slow/{n}")
+    await hooks.endpoint(other, path="/quick")
+
+    async def hold(came: Received) -> web.Response:
+        if came.path != "/quick":
+            await held.wait()
+        return web.Response(status=204)
+
+    def slow() -> int:
+        return sum(r.path != "/quick" for r in hooks.receiver.received)
+
+    hooks.receiver.answer = hold
+    await hooks.happen(*(created(owner.organization_id) for _ in range(20)))
+    async with hooks.delivering(hooks.deliverer(seconds=60.0)):
+        async with asyncio.timeout(20):
+            while slow() < 16:
+                await asyncio.sleep(0.01)
+        await hooks.happen(*(created(other.organization_id) for _ in range(50)))
+        assert len({r.id for r in await hooks.receiver.until(50, "/quick")}) == 50
+        assert slow() == 16
+        held.set()
+        await hooks.until(owner, lambda m: statuses(m).count(DELIVERED) == 20 * MOST_ENDPOINTS)
+    assert len({(r.path, r.id) for r in hooks.receiver.received}) == 20 * MOST_ENDPOINTS + 50
+
+
 async def test_it_is_delivered_whoever_dies_between_commit_and_delivery(hooks: Hooks) -> None:
     owner, held = await hooks.owner(), asyncio.Event()
     await hooks.endpoint(owner)
@@ -404,3 +437,86 @@ async def test_old_messages_are_forgotten_with_their_log(hooks: Hooks) -> None:
     await messages.forget(hooks.house.database.sessions, 14)
     assert [m.id for m in await hooks.messages(owner)] == [kept]
     assert await pool.fetchval("SELECT count(*) FROM webhook_attempts") == 1
+
+
+async def _delete(hooks: Hooks, owner: Actor) -> None:
+    stub = OrganizationServiceStub(hooks.house.channel)
+    request = orgs_pb.DeleteOrganizationRequest(organization_id=owner.organization_id)
+    await stub.DeleteOrganization(request, metadata=owner.metadata())
+
+
+async def _left(hooks: Hooks) -> list[int]:
+    tables = ("webhook_endpoints", "webhook_messages", "webhook_deliveries", "webhook_attempts")
+    pool = hooks.house.database.pool
+    return [await pool.fetchval(f"SELECT count(*) FROM {table}") for table in tables]
+
+
+async def test_the_end_of_an_organization_is_the_last_that_its_endpoints_are_told(
+    hooks: Hooks,
+) -> None:
+    """What waited is delivered, tried again as ever, and then nothing is left; nobody else is told."""
+    owner, other = await hooks.owner(), await hooks.owner()
+    _, secret = await hooks.endpoint(owner, path="/all")
+    await hooks.endpoint(owner, "snapshot.created", path="/some")
+    await hooks.endpoint(owner, path="/off", disabled=True)
+    await hooks.endpoint(other, path="/other")
+    await hooks.happen(created(owner.organization_id, "waits"))
+    await _delete(hooks, owner)
+    # What is told later by a feed finds nobody.
+    await hooks.happen(created(owner.organization_id, "late"))
+    refused = 0
+
+    async def at_first_not(_: Received) -> web.Response:
+        nonlocal refused
+        refused += 1
+        return web.Response(status=503 if refused <= 2 else 204)
+
+    hooks.receiver.answer = at_first_not
+    async with hooks.delivering():
+        async with asyncio.timeout(20):
+            while await hooks.house.database.pool.fetchval(
+                "SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'"
+            ):
+                await asyncio.sleep(0.01)
+    came = {(r.path, r.said["event"]): r for r in hooks.receiver.received}
+    assert set(came) == {
+        ("/all", "snapshot.created"),
+        ("/all", "organization.deleted"),
+        ("/some", "snapshot.created"),
+    }
+    last = came["/all", "organization.deleted"]
+    last.verify(secret)
+    assert list(last.said) == ["event", "timestamp", "id", "organizationId", "name", "deletedAt"]
+    assert last.said["id"] == last.said["organizationId"] == owner.organization_id
+    assert all(r.said.get("name") != "late" for r in hooks.receiver.received)
+    await farewell.forget(hooks.house.database.sessions)
+    assert await _left(hooks) == [1, 0, 0, 0]
+
+
+async def test_an_endpoint_that_is_gone_with_its_organization_is_disabled_and_forgotten(
+    hooks: Hooks,
+) -> None:
+    owner = await hooks.owner()
+    await hooks.endpoint(owner)
+    hooks.receiver.answer = gone
+    await _delete(hooks, owner)
+    await farewell.forget(hooks.house.database.sessions)
+    assert await _left(hooks) == [1, 1, 1, 0]
+    async with hooks.delivering(), asyncio.timeout(20):
+        while await hooks.house.database.pool.fetchval(
+            "SELECT count(*) FROM webhook_endpoints WHERE disabled_reason = ''"
+        ):
+            await asyncio.sleep(0.01)
+    await farewell.forget(hooks.house.database.sessions)
+    assert await _left(hooks) == [0, 0, 0, 0]
+
+
+async def test_what_happens_while_an_organization_is_deleted_breaks_nothing(hooks: Hooks) -> None:
+    """The batch of a feed holds events of many: one that is being deleted does not keep the others from being told."""
+    for _ in range(rounds(10, 200)):
+        owner, other = await hooks.owner(), await hooks.owner()
+        for actor in (owner, other):
+            await hooks.endpoint(actor)
+        events = [created(a.organization_id) for a in (owner, other)]
+        await asyncio.gather(_delete(hooks, owner), *(hooks.happen(*events) for _ in range(3)))
+        assert len(await hooks.messages(other)) == 1

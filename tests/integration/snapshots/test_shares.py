@@ -12,6 +12,7 @@ import pytest
 from ratoon.events.v1 import event_pb2
 from ratoon.orgs.v1 import organization_service_pb2 as orgs_pb
 from ratoon.snapshots.v1 import snapshot_pb2
+from services.snapshots.commands.share_ends import end_expired
 from services.snapshots.domain import MOST_SHARES
 from tests.integration.snapshots.orgs import limits
 from tests.integration.snapshots.world import Member, World, refused
@@ -360,6 +361,68 @@ async def test_deleting_the_receiver_ends_what_is_shared_with_it(
     ended = [(said["receiver_id"], by) for t, said, by in await me.told("snapshot_unshared")]
     assert ended == [(you.organization, "")] * 2
     assert await you.told("snapshot_unshared") == []
+
+
+async def _ends(member: Member, count: int) -> list[tuple[str, str]]:
+    """Return causes of ended shares and who ended them, as soon as a member was told of so many."""
+    async with asyncio.timeout(20):
+        while len(told := await member.told("snapshot_unshared")) < count:
+            await asyncio.sleep(0.01)
+    return [(said["cause"], by) for _, said, by in told]
+
+
+async def test_both_sides_are_told_when_a_share_expires(me: Member, you: Member) -> None:
+    """Nobody asks for it, and what was prolonged does not end."""
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    made = [await me.create(f"lent-{n}") for n in range(4)]
+    for snapshot in made:
+        await me.share(snapshot.id, you, expires=soon)
+    await me.share(made[0].id, you, expires=soon + timedelta(hours=1))
+    await me.share(made[1].id, you)
+    for side in (me, you):
+        assert await _ends(side, 2) == [("expired", "")] * 2
+    assert soon <= datetime.now(UTC) < soon + timedelta(seconds=20)
+    ended = {said["snapshot_id"] for _, said, _ in await you.told("snapshot_unshared")}
+    assert ended == {snapshot.id for snapshot in made[2:]}
+    assert sorted(await listed(you)) == ["lent-0", "lent-1"]
+
+
+async def test_of_several_who_end_what_has_expired_one_tells(
+    world: World, me: Member, you: Member
+) -> None:
+    made = [await me.create(f"over-{n}") for n in range(10)]
+    for snapshot in made:
+        await me.share(snapshot.id, you)
+        await expire(world, snapshot.id)
+
+    async def end() -> None:
+        more = True
+        while more:
+            async with world.database.sessions.begin() as session:
+                more = await end_expired(session, limit=2)
+
+    await asyncio.gather(*(end() for _ in range(3)))
+    for side in (me, you):
+        told = [said["snapshot_id"] for _, said, _ in await side.told("snapshot_unshared")]
+        assert sorted(told) == sorted(snapshot.id for snapshot in made)
+
+
+async def test_what_had_expired_is_told_so_by_whoever_finds_it(
+    world: World, me: Member, you: Member
+) -> None:
+    """Sharing anew, removing the snapshot, or the receiver's end: a share that was over before has expired."""
+    shared, removed = await me.create("shared-anew"), await me.create("removed")
+    for snapshot in (shared, removed):
+        await me.share(snapshot.id, you)
+        await expire(world, snapshot.id)
+    await me.share(shared.id, you)
+    await me.delete(removed.id)
+    for side in (me, you):
+        assert await _ends(side, 2) == [("expired", "")] * 2
+    kinds = [
+        type_ for type_, said, _ in await you.told(*CHANGES) if said["snapshot_id"] == shared.id
+    ]
+    assert kinds == ["snapshot_shared", "snapshot_unshared", "snapshot_shared"]
 
 
 async def test_withdrawing_leaves_what_is_stored(world: World, me: Member, you: Member) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ratoon.events.v1 import event_pb2 as pb
 from services.orgs.convert.told import messages_of
-from services.orgs.domain.webhooks import EVENT_TYPES
+from services.orgs.domain.webhooks import DELETED, EVENT_TYPES
 
 ORG = "0c1d2e3f-0000-4000-8000-000000000001"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -65,6 +65,37 @@ TOLD: list[tuple[pb.Event, dict[str, Any]]] = [
     (
         event(snapshot_removed=pb.SnapshotRemoved(snapshot_id="s", name="n")),
         {"event": "snapshot.removed", "id": "s", "name": "n", "removedAt": SHOWN},
+    ),
+    (
+        event(
+            snapshot_shared=pb.SnapshotShared(
+                snapshot_id="s", name="n", owner_id=ORG, receiver_id="r", rights=["read", "use"]
+            )
+        ),
+        {
+            "event": "snapshot.shared",
+            "id": "s",
+            "name": "n",
+            "ownerId": ORG,
+            "receiverId": "r",
+            "rights": ["read", "use"],
+            "expiresAt": None,
+        },
+    ),
+    (
+        event(
+            snapshot_unshared=pb.SnapshotUnshared(
+                snapshot_id="s", name="n", owner_id="o", receiver_id=ORG, cause="expired"
+            )
+        ),
+        {
+            "event": "snapshot.unshared",
+            "id": "s",
+            "name": "n",
+            "ownerId": "o",
+            "receiverId": ORG,
+            "cause": "expired",
+        },
     ),
     (
         event(organization_changed=pb.OrganizationChanged(organization_id=ORG, fields=["name"])),
@@ -139,7 +170,8 @@ def test_it_is_told(happened: pb.Event, said: dict[str, Any]) -> None:
 
 
 def test_all_that_is_offered_is_told() -> None:
-    assert {t[1]["event"] for t in TOLD} == set(EVENT_TYPES)
+    """The end of an organization is told by the transaction that ends it."""
+    assert {*(t[1]["event"] for t in TOLD), DELETED} == set(EVENT_TYPES)
 
 
 @pytest.mark.parametrize(

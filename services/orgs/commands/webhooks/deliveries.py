@@ -1,7 +1,7 @@
 """Deliveries: claimed by whoever sends, with a lease, and ended by what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.orgs.commands.webhooks import endpoints
 from services.orgs.domain.webhooks import FAILING_DAYS, Disabled, Outcome
 
-# From endpoint to endpoint along the index of what waits, however much waits for each; of each as many as it has room
-# for, so that none keeps the others back.
+# From endpoint to endpoint along the index of what waits, however much waits for each; of each endpoint and of each
+# organization as many as it has room for, so that none keeps the others back. One whose organization is gone is its own.
 _CLAIM = text("""
 WITH RECURSIVE waiting AS (
     (SELECT endpoint_id FROM webhook_deliveries WHERE status = 'pending' ORDER BY endpoint_id LIMIT 1)
@@ -20,28 +20,38 @@ WITH RECURSIVE waiting AS (
     SELECT (SELECT d.endpoint_id FROM webhook_deliveries AS d
         WHERE d.status = 'pending' AND d.endpoint_id > w.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
     FROM waiting AS w WHERE w.endpoint_id IS NOT NULL)
+, busy AS (
+    SELECT e.id, coalesce(e.organization_id, e.id) AS holder, b.running
+    FROM unnest(CAST(:endpoints AS uuid[]), CAST(:running AS int[])) AS b (id, running)
+    JOIN webhook_endpoints AS e USING (id))
 , room AS (
-    SELECT w.endpoint_id, CAST(:each AS int) - coalesce(b.running, 0) AS places
-    FROM waiting AS w LEFT JOIN unnest(CAST(:endpoints AS uuid[]), CAST(:running AS int[]))
-        AS b (endpoint_id, running) ON b.endpoint_id = w.endpoint_id
-    WHERE w.endpoint_id IS NOT NULL)
-, due AS MATERIALIZED (
-    SELECT d.id, d.nth, d.due_at FROM room AS r CROSS JOIN LATERAL (
+    SELECT e.id AS endpoint_id, coalesce(e.organization_id, e.id) AS holder,
+        CAST(:each AS int) - coalesce(b.running, 0) AS places
+    FROM waiting AS w JOIN webhook_endpoints AS e ON e.id = w.endpoint_id LEFT JOIN busy AS b ON b.id = e.id)
+, first AS MATERIALIZED (
+    SELECT d.id, d.nth, d.due_at, r.holder FROM room AS r CROSS JOIN LATERAL (
         SELECT f.id, f.due_at, row_number() OVER (ORDER BY f.due_at, f.id) AS nth FROM (
             SELECT p.id, p.due_at FROM webhook_deliveries AS p
             WHERE p.endpoint_id = r.endpoint_id AND p.status = 'pending' AND p.due_at <= now()
-            ORDER BY p.due_at, p.id LIMIT greatest(r.places, 0) FOR UPDATE SKIP LOCKED) AS f) AS d
-    ORDER BY d.nth, d.due_at LIMIT :most)
+            ORDER BY p.due_at, p.id LIMIT greatest(r.places, 0) FOR UPDATE SKIP LOCKED) AS f) AS d)
+, due AS MATERIALIZED (
+    SELECT f.id, f.nth, f.due_at FROM (
+        SELECT *, row_number() OVER (PARTITION BY holder ORDER BY nth, due_at) AS place FROM first) AS f
+    WHERE f.place <= CAST(:of_one AS int)
+        - (SELECT coalesce(sum(b.running), 0) FROM busy AS b WHERE b.holder = f.holder)
+    ORDER BY f.nth, f.due_at LIMIT :most)
 UPDATE webhook_deliveries AS d
 SET due_at = now() + make_interval(secs => :lease), attempts = d.attempts + 1, claim = d.claim + 1
 FROM due, webhook_messages AS m, webhook_endpoints AS e
 WHERE d.id = due.id AND m.id = d.message_id AND e.id = d.endpoint_id
 RETURNING d.id, d.claim, d.attempts, m.id, m.payload, e.id, e.url, e.secret,
-    CASE WHEN e.previous_secret_until > now() THEN e.previous_secret END, due.nth, due.due_at
+    CASE WHEN e.previous_secret_until > now() THEN e.previous_secret END,
+    coalesce(e.organization_id, e.id), due.nth, due.due_at
 """)
 _NEXT = text("""
 SELECT date_part('epoch', min(due_at) - now()) FROM webhook_deliveries
-WHERE status = 'pending' AND endpoint_id <> ALL(CAST(:full AS uuid[]))
+WHERE status = 'pending' AND endpoint_id <> ALL(CAST(:full AS uuid[])) AND endpoint_id NOT IN (
+    SELECT id FROM webhook_endpoints WHERE organization_id = ANY(CAST(:full_holders AS uuid[])))
 """)
 _WELL = text(
     "UPDATE webhook_endpoints SET failing_since = NULL, updated_at = updated_at"
@@ -68,6 +78,15 @@ SELECT id, :status, :error, :milliseconds, :began FROM webhook_deliveries WHERE 
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """How many deliveries a process makes at a time: to one endpoint, of one organization, and how many more now."""
+
+    each: int
+    of_one: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A delivery that somebody is to make now."""
 
@@ -80,26 +99,29 @@ class Due:
     url: str = field(repr=False)
     secret: bytes = field(repr=False)
     previous_secret: bytes | None = field(repr=False)
+    # Its organization, or itself, when that is gone.
+    holder: UUID
 
 
 async def claim(
-    session: AsyncSession, running: Mapping[UUID, int], *, each: int, most: int, lease: float
+    session: AsyncSession, running: Mapping[UUID, int], room: Room, *, lease: float
 ) -> list[Due]:
     """Take deliveries that are due, the first of each endpoint before the second of any.
 
-    `running` is how many this process makes already; no endpoint gets more than `each`. Whoever does not report on one
-    within the lease has not made it.
+    `running` is how many this process makes already, by endpoint. Whoever does not report on one within the lease has
+    not made it.
     """
     busy = {"endpoints": list(running), "running": list(running.values())}
-    rows = (
-        await session.execute(_CLAIM, {**busy, "each": each, "most": most, "lease": lease})
-    ).all()
-    return [Due(*row[:9]) for row in sorted(rows, key=lambda row: tuple(row[9:]))]
+    rows = (await session.execute(_CLAIM, {**busy, **asdict(room), "lease": lease})).all()
+    return [Due(*row[:10]) for row in sorted(rows, key=lambda row: tuple(row[10:]))]
 
 
-async def next_due(session: AsyncSession, full: list[UUID]) -> float | None:
-    """Return in how many seconds the next delivery is due, but for endpoints that have no room; None: there is none."""
-    found: float | None = await session.scalar(_NEXT, {"full": full})
+async def next_due(
+    session: AsyncSession, full: list[UUID], full_holders: list[UUID]
+) -> float | None:
+    """Return in how many seconds the next delivery is due, but for who has no room; None: there is none."""
+    known = {"full": full, "full_holders": full_holders}
+    found: float | None = await session.scalar(_NEXT, known)
     return found
 
 

@@ -165,6 +165,9 @@ def _body(endpoint: WebhookEndpoint) -> dict[str, Any]:
 async def _tell(session: AsyncSession, endpoint: WebhookEndpoint, **said: Any) -> None:
     # Nothing that the published log knows by name is an endpoint: it is a setting of its organization.
     organization_id = endpoint.organization_id
+    if organization_id is None:
+        # Nobody is left to read it.
+        return
     body = {"webhookEndpoint": {"id": str(endpoint.id), **said}}
     told = audited("update", "organization", organization_id, **body)
     await announce(session, told, organization_id=organization_id)

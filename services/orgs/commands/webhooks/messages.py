@@ -24,14 +24,18 @@ from services.orgs.tables import WebhookEndpoint
 CHANNEL = "webhooks"
 _BATCH = 5_000
 # A message that is there was made before, of the same event: nobody is told again.
+# What is being deleted is waited for, and told nothing then.
 _MAKE = f"""
-WITH made AS (
+WITH there AS MATERIALIZED (
+    SELECT o.id FROM organizations AS o WHERE o.id = ANY(CAST(:organizations AS uuid[]))
+    ORDER BY o.id FOR KEY SHARE)
+, made AS (
     INSERT INTO webhook_messages (id, organization_id, type, payload, created_at)
     SELECT m.id, m.organization_id, m.type, m.payload, m.made
     FROM unnest(CAST(:ids AS text[]), CAST(:organizations AS uuid[]), CAST(:types AS text[]),
         CAST(:payloads AS text[]), CAST(:made AS timestamptz[]), CAST(:happened AS timestamptz[]))
         AS m (id, organization_id, type, payload, made, happened)
-    WHERE EXISTS (SELECT FROM webhook_endpoints AS e
+    WHERE m.organization_id IN (SELECT id FROM there) AND EXISTS (SELECT FROM webhook_endpoints AS e
         WHERE e.organization_id = m.organization_id AND e.created_at <= m.happened)
     ORDER BY m.id
     ON CONFLICT (id) DO NOTHING RETURNING id, organization_id, type)
@@ -120,12 +124,12 @@ async def ping(
         "event": PING,
         "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "id": str(endpoint.id),
-        "organizationId": str(endpoint.organization_id),
+        "organizationId": str(endpoint.holder),
     }
     payload = msgspec.json.encode(told).decode()
-    message = Message(id_, endpoint.organization_id, PING, payload, now, now)
+    message = Message(id_, endpoint.holder, PING, payload, now, now)
     await session.execute(_MAKE_FOR_ONE, {**_columns([message]), "endpoint_id": endpoint.id})
-    await _tell(session, endpoint.organization_id, endpoint=str(endpoint.id), test=True)
+    await _tell(session, endpoint.holder, endpoint=str(endpoint.id), test=True)
     return message
 
 
@@ -140,7 +144,7 @@ async def replay(
 ) -> int:
     """Send a message again; return to how many endpoints."""
     if to_one:
-        place = (await _enabled(session, organization_id, owner, endpoint_id)).organization_id
+        place = (await _enabled(session, organization_id, owner, endpoint_id)).holder
     else:
         place = (await held_by(session, organization_id, owner)).id
     known = {"id": message_id, "organization_id": place}
@@ -165,7 +169,7 @@ async def recover(
     await session.flush()
     asked = {"endpoint_id": endpoint.id, "since": since}
     count: int = (await session.execute(_RECOVER, asked)).one()[0]
-    await _tell(session, endpoint.organization_id, endpoint=str(endpoint.id), recovered=count)
+    await _tell(session, endpoint.holder, endpoint=str(endpoint.id), recovered=count)
     return count
 
 

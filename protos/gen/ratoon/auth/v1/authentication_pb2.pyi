@@ -104,12 +104,15 @@ class Revocation(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_DELETED_FIELD_NUMBER: _builtins.int
     api_key_id: _builtins.str
     """The key with this internal id."""
     user_id: _builtins.str
     """Everything this user holds."""
     organization_id: _builtins.str
     """Everything that acts in this organization."""
+    organization_deleted: _builtins.bool
+    """The organization was deleted: whoever listens to what happens in it is told so."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Callers established up to this moment are revoked; read from auth's clock after the change was committed."""
@@ -121,10 +124,11 @@ class Revocation(_message.Message):
         user_id: _builtins.str = ...,
         organization_id: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        organization_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "organization_id", b"organization_id", "time", b"time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "organization_deleted", b"organization_deleted", "organization_id", b"organization_id", "time", b"time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -770,7 +770,7 @@ class SnapshotUnshared(_message.Message):
     receiver_id: _builtins.str
     """The organization that it was shared with."""
     cause: _builtins.str
-    """Why: `withdrawn` by its owner, `declined` by its receiver, `removed` with the snapshot, `receiver_deleted`."""
+    """Why: `withdrawn` by its owner, `declined` by its receiver, `removed` with the snapshot, `receiver_deleted`, `expired`."""
     def __init__(
         self,
         *,
