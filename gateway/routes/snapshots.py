@@ -202,8 +202,16 @@ async def get_snapshot_build_logs(
     offset: Annotated[
         int, Query(ge=0, le=2**63 - 1, description="How many bytes of the log to leave out")
     ] = 0,
+    version: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=2**31 - 1,
+            description="Number of a version; 0: the one that is being built, or was asked for last and failed, else the current one",
+        ),
+    ] = 0,
 ) -> Response:
-    stream = _log(call, id, follow=follow, offset=offset)
+    stream = _log(call, id, follow=follow, offset=offset, version=version)
     # The first piece is awaited before anything is answered, so that a refusal has its status.
     first = await stream.read()
     return StreamingResponse(_pieces(first, stream), media_type="application/octet-stream")
@@ -224,12 +232,13 @@ async def get_snapshot_build_logs_url(call: Call, id: Segment) -> Url:
     return Url(url=own_url(call, ("snapshots", id, "build-logs")))
 
 
-def _log(call: Call, id_: str, *, follow: bool, offset: int = 0) -> Any:
+def _log(call: Call, id_: str, *, follow: bool, offset: int = 0, version: int = 0) -> Any:
     request = pb.StreamBuildLogRequest(
         organization_id=call.caller.organization_id,
         ref=pb.SnapshotRef(text=id_),
         follow=follow,
         offset=offset,
+        version=version,
     )
     return call.begin(call.services.snapshots.StreamBuildLog, request)
 

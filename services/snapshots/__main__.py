@@ -154,7 +154,7 @@ class Snapshots:
         server.add(
             version_service_pb2,
             add_VersionServiceServicer_to_server,
-            VersionServicer(self._database, self._organizations),
+            VersionServicer(self._database, self._organizations, self._no_builder),
         )
         server.add(
             event_feed_service_pb2,

@@ -29,6 +29,7 @@ from services.snapshots.domain import (
     ShareReceiverInvalid,
     ShareRightsInvalid,
     State,
+    Wish,
     check_name,
     check_resources,
     entrypoint_from,
@@ -73,10 +74,12 @@ def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: flo
     return Draft(request.name, request.image_ref, digest, entrypoint, resources, region_id, build)
 
 
-def image_from_proto(request: version_service_pb2.SetImageRequest) -> tuple[str, str]:
-    """Return an image and the digest that it is pinned by (empty: none). Builds pass: see `wants_build`."""
+def wish_from_proto(request: version_service_pb2.SetImageRequest) -> Wish:
+    """Return what the version is to be made of. Refused with IMAGE_…, DOCKERFILE_INVALID or CONTEXT_HASH_INVALID."""
     _check_source(request, None)
-    return request.image_ref, "" if wants_build(request) else pinned(request.image_ref)
+    if wants_build(request):
+        return Wish("", "", recipe(request.build.dockerfile, request.build.context_hashes))
+    return Wish(request.image_ref, pinned(request.image_ref))
 
 
 def wants_build(request: _Source) -> bool:
@@ -286,7 +289,7 @@ def share_to_proto(row: Any) -> share_pb2.Share:
 
 def version_to_proto(row: Any) -> version_pb2.Version:
     """Return a version of queries.versions."""
-    state = version_state(row.state, current=row.current, running=row.running)
+    state = version_state(row.state, current=row.current, running=row.running, built=row.built)
     version = version_pb2.Version(
         number=row.number,
         create_time=to_timestamp(row.created_at),
@@ -298,6 +301,7 @@ def version_to_proto(row: Any) -> version_pb2.Version:
         ref=row.ref,
         size_bytes=row.size_bytes,
         stored=row.stored,
+        build_ref=row.build_ref,
     )
     if row.error_code:
         failure = version.failure

@@ -15,7 +15,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.origin import Origin, current_origin
-from services.snapshots.commands.lifecycle import check_usable, leave_work, to_be_had
+from services.snapshots.commands.lifecycle import (
+    check_usable,
+    forget_former,
+    leave_work,
+    to_be_had,
+)
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import Limits, OrganizationGone, State, StateConflict
 from services.snapshots.domain.bulk import (
@@ -214,12 +219,13 @@ async def _activate(
             continue
         standings = [standing(s) for s in those]
         await move(session, organization_id, standings, to, limits=limits, **values)
+        await forget_former(session, those[0], values)
     return refused
 
 
-def _kind(snapshot: Any) -> tuple[str, str]:
+def _kind(snapshot: Any) -> tuple[str, str, str]:
     """Return what two snapshots have in common that come back by the same work."""
-    return snapshot.image_ref, str(snapshot.artifact_id or "")
+    return snapshot.image_ref, str(snapshot.artifact_id or ""), str(snapshot.build_id or "")
 
 
 async def _note(session: AsyncSession, job_id: UUID, verdicts: Sequence[Verdict]) -> None:

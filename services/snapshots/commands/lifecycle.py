@@ -83,6 +83,7 @@ async def activate(
     check_usable(snapshot, limits, now)
     to, values = await to_be_had(session, organization_id, snapshot)
     await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
+    await forget_former(session, snapshot, values)
     return UUID(str(snapshot.id))
 
 
@@ -100,6 +101,7 @@ async def retry(
     # Its size may have been what it failed for; it is another one's now, or not known yet.
     values = {"size_bytes": None, **_NO_FAILURE, **values}
     await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
+    await forget_former(session, snapshot, values)
     return UUID(str(snapshot.id))
 
 
@@ -128,6 +130,12 @@ async def to_be_had(
     return await _work_for(session, organization_id, snapshot, artifact)
 
 
+async def forget_former(session: AsyncSession, snapshot: Row[Any], values: dict[str, Any]) -> None:
+    """Let go of the build that a snapshot told of, if another one makes it from now on."""
+    if values.get("build_id") not in (None, snapshot.build_id):
+        await builds.forget(session, [snapshot.build_id])
+
+
 async def leave_work(
     session: AsyncSession,
     organization_id: UUID,
@@ -146,8 +154,6 @@ async def leave_work(
     if pulls:
         await waiting.leave(session, ids, VersionState.CANCELLED)
         await waiting.release_unwanted(session, pulls)
-        # The build may go on for others; who reads its log for one of these is told that it is over for them.
-        await builds.wake_readers(session)
 
 
 async def _work_for(
@@ -155,7 +161,7 @@ async def _work_for(
 ) -> tuple[State, dict[str, Any]]:
     """Join or start the work that makes its artifact again."""
     if snapshot.build_id is not None:
-        build_id, pull_id = await _build_again(session, snapshot.build_id)
+        build_id, pull_id = await _build_again(session, organization_id, snapshot.build_id)
         await wake_workers(session)
         return State.PENDING, {"build_id": build_id, "pull_id": pull_id}
     if not snapshot.image_ref:
@@ -178,8 +184,10 @@ async def _artifact(
     return (await session.execute(_ARTIFACT_BY_DIGEST, bound)).one_or_none()
 
 
-async def _build_again(session: AsyncSession, build_id: UUID) -> tuple[UUID, UUID]:
-    work = await builds.again(session, build_id)
+async def _build_again(
+    session: AsyncSession, organization_id: UUID, build_id: UUID
+) -> tuple[UUID, UUID]:
+    work = await builds.again(session, organization_id, build_id)
     if work is None:
         raise Busy("the same build is being asked for by somebody else: try again")
     return work

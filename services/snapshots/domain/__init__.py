@@ -29,6 +29,7 @@ from services.snapshots.domain.limits import (
     Suspension,
 )
 from services.snapshots.domain.refusals import (
+    NO_BUILDS,
     BuilderUnavailable,
     BuildNotFound,
     Busy,
@@ -88,6 +89,7 @@ from services.snapshots.domain.versions import (
     VERSIONS_KEPT,
     VERSIONS_REMEMBERED,
     VersionState,
+    Wish,
     version_state,
 )
 from services.snapshots.domain.work import (
@@ -107,6 +109,7 @@ __all__ = [
     "MOST_SHARES",
     "MOVES",
     "NAME_LENGTH",
+    "NO_BUILDS",
     "VERSIONS_KEPT",
     "VERSIONS_REMEMBERED",
     "Audited",
@@ -174,6 +177,7 @@ __all__ = [
     "VersionNotFound",
     "VersionState",
     "VersionStateConflict",
+    "Wish",
     "check_move",
     "check_name",
     "check_resources",
