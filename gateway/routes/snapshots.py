@@ -1,9 +1,9 @@
 """/snapshots: REST in front of SnapshotService."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
-import grpc
 from fastapi import Query, Response
 from starlette.responses import StreamingResponse
 
@@ -21,6 +21,7 @@ from gateway.schemas.snapshots import (
     Url,
     snapshot_json,
 )
+from gateway.streams import pieces
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 
 operations = router("/snapshots", "snapshots")
@@ -214,7 +215,7 @@ async def get_snapshot_build_logs(
     stream = _log(call, id, follow=follow, offset=offset, version=version)
     # The first piece is awaited before anything is answered, so that a refusal has its status.
     first = await stream.read()
-    return StreamingResponse(_pieces(first, stream), media_type="application/octet-stream")
+    return StreamingResponse(_bytes(call, first, stream), media_type="application/octet-stream")
 
 
 @operations.get(
@@ -243,14 +244,10 @@ def _log(call: Call, id_: str, *, follow: bool, offset: int = 0, version: int = 
     return call.begin(call.services.snapshots.StreamBuildLog, request)
 
 
-async def _pieces(first: Any, stream: Any) -> AsyncIterator[bytes]:
-    piece = first
-    try:
-        while piece is not grpc.aio.EOF:
+async def _bytes(call: Call, first: Any, stream: Any) -> AsyncIterator[bytes]:
+    async with aclosing(pieces(call, first, stream)) as said:
+        async for piece in said:
             yield piece.data
-            piece = await stream.read()
-    finally:
-        stream.cancel()
 
 
 def _searched(text: str) -> str:
