@@ -12,6 +12,7 @@ from services.snapshots.domain.draft import (
 )
 from services.snapshots.domain.events import (
     Audited,
+    BuildSeen,
     SnapshotCreated,
     SnapshotRemoved,
     SnapshotSeen,
@@ -116,6 +117,7 @@ __all__ = [
     "Blob",
     "Build",
     "BuildNotFound",
+    "BuildSeen",
     "BuilderUnavailable",
     "Busy",
     "Cause",

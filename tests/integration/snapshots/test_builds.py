@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import json
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -266,3 +268,48 @@ async def test_many_that_are_brought_back_at_once_are_each_built_from_their_own(
         "SELECT dockerfile FROM builds WHERE organization_id = $1", UUID(me.organization)
     )
     assert sorted(row["dockerfile"] for row in rows) == sorted(set(texts.values()))
+
+
+async def _told(who: Member) -> list[tuple[str, Any]]:
+    """Return what listeners are shown of each event that tells of a snapshot: its state, and what it is built from."""
+    rows = await who.world.database.pool.fetch(
+        "SELECT coalesce(payload->>'new_state', payload->>'state', 'removed') AS state, payload->'seen'->>'build' AS build"
+        " FROM outbox WHERE organization_id = $1 AND payload ? 'seen' ORDER BY id",
+        who.organization,
+    )
+    return [(row["state"], json.loads(row["build"] or "null")) for row in rows]
+
+
+def _seen(snapshot: snapshot_pb2.Snapshot) -> dict[str, Any]:
+    build = snapshot.build
+    return {
+        "dockerfile": build.dockerfile,
+        "context_hashes": list(build.context_hashes),
+        "ref": build.ref,
+        "create_micros": build.create_time.ToMicroseconds(),
+        "update_micros": build.update_time.ToMicroseconds(),
+    }
+
+
+async def test_events_tell_what_it_is_built_from(world: World, me: Member) -> None:
+    made = await build(me, "built", TEXT, "b", "a")
+    joined = await build(me, "joined", TEXT, "a", "b")
+    building = _seen(made)
+    assert (building["context_hashes"], _seen(joined)) == (["b", "a"], building)
+    assert await world.finish(await claim_of(world, me), _DIGEST)
+    built = _seen(await me.get(made.id))
+    assert built["update_micros"] > building["update_micros"]
+    again = await build(me, "again", TEXT, "a", "b")
+    assert _seen(again) == built
+    await me.delete(made.id)
+    await world.erase_all()
+    assert await _told(me) == [
+        *[("building", building)] * 2,
+        *[("active", built)] * 3,
+        *[("removing", built), ("removed", built)],
+    ]
+
+
+async def test_events_of_what_was_not_built_tell_nothing_of_it(world: World, me: Member) -> None:
+    await me.active("base")
+    assert {build for _, build in await _told(me)} == {None}
