@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from services.snapshots.builder import dockerfile
@@ -12,7 +13,7 @@ from services.snapshots.builder.groups import Limits
 from services.snapshots.builder.layout import Layout
 from services.snapshots.builder.log import BuildLog
 from services.snapshots.builder.possible import GVISOR
-from services.snapshots.builder.tree import Tree
+from services.snapshots.builder.tree import Tree, View
 from services.snapshots.builder.workshop import Workshop, size_of
 from services.snapshots.domain import (
     DEFAULT_ENTRYPOINT,
@@ -58,6 +59,10 @@ class Trade:
     log_limit: int
     insecure_hosts: frozenset[str]
     ca: Path | None
+    # Of private networks and this machine's addresses, what steps may reach.
+    reachable: tuple[IPv4Network, ...]
+    # Folders that no program of a build sees.
+    hidden: tuple[Path, ...]
 
 
 class Building:
@@ -110,7 +115,7 @@ class Building:
         environ = await asyncio.to_thread(
             buildah.prepare, recipe.dockerfile, insecure=trade.insecure_hosts, ca=trade.ca
         )
-        tree = Tree(job.name, job, trade.limits, environ)
+        tree = Tree(job.name, View((job, layers), trade.hidden), trade.limits, environ)
         try:
             if not buildah.is_clean():
                 await tree.run(buildah.clean, _ignore)
@@ -201,8 +206,8 @@ class Building:
             raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
 
     async def _do_steps(self, buildah: Buildah, tree: Tree, layers: Path, log: BuildLog) -> None:
-        own_network = self._trade.isolation == GVISOR
-        steps = asyncio.ensure_future(tree.run(buildah.build, log.add, own_network=own_network))
+        reachable = self._trade.reachable if self._trade.isolation == GVISOR else None
+        steps = asyncio.ensure_future(tree.run(buildah.build, log.add, reachable=reachable))
         full = asyncio.ensure_future(self._until_full(layers))
         try:
             await asyncio.wait({steps, full}, return_when=asyncio.FIRST_COMPLETED)

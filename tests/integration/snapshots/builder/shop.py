@@ -12,6 +12,7 @@ from chassis.listen import Wakeups
 from services.snapshots.builder.builder import Builder
 from services.snapshots.builder.building import Trade
 from services.snapshots.builder.groups import ROOT, Limits
+from services.snapshots.builder.reach import networks
 from services.snapshots.builder.workshop import Workshop
 from services.snapshots.domain.contexts import Contexts, NoContexts
 from services.snapshots.domain.credentials import Anonymous, Credentials
@@ -44,6 +45,7 @@ class Shop:
         credentials: Credentials | None = None,
         hosts: tuple[str, ...] = (),
         isolation: str = "chroot",
+        reachable: str = "",
         limits: Limits | None = None,
         disk: int = 200 * _MIB,
         log: int = _MIB,
@@ -57,6 +59,7 @@ class Shop:
             credentials=credentials or Anonymous(),
             insecure_hosts=self.trade.insecure_hosts | set(hosts),
             isolation=isolation,
+            reachable=networks(reachable),
             limits=limits or self.trade.limits,
             disk_limit=disk,
             log_limit=log,
@@ -132,6 +135,8 @@ async def a_shop(url: str, folder: Path, registry: Registry) -> AsyncIterator[Sh
         log_limit=_MIB,
         insecure_hosts=frozenset({registry.host}),
         ca=None,
+        reachable=(),
+        hidden=(folder / "store",),
     )
     house = House(url, database, wakeups, folder / "store")
     yield Shop(house, path, f"{registry.host}/base:1", trade, names)
