@@ -154,7 +154,7 @@ class Building:
         The credentials are gone before the first step.
         """
         report(Progress(Phase.RESOLVING))
-        self._refuse_mounts(recipe.dockerfile)
+        self._refuse(recipe.dockerfile)
         try:
             for image in dockerfile.bases(recipe.dockerfile):
                 credential = await self._trade.credentials.of(self._claim.organization_id, image)
@@ -195,10 +195,17 @@ class Building:
         if await tree.run(buildah.inspect(image), keep):
             raise of_pull(image, said.decode(errors="replace"))
         config = json.loads(said).get("Docker", {}).get("config") or {}
-        self._refuse_mounts("\n".join(config.get("OnBuild") or ()))
+        self._refuse("\n".join(config.get("OnBuild") or ()))
 
-    def _refuse_mounts(self, text: str) -> None:
-        """buildah makes the mounts of a step, as root and outside of its isolation: a link in an image leads it out."""
+    def _refuse(self, text: str) -> None:
+        """Refuse what buildah would do as root and outside of any isolation.
+
+        It would read files of this machine, and what it stores for others, where an image is named by them; and it makes the
+        mounts of a step: a link in an image leads it out.
+        """
+        if dockerfile.foreign(text):
+            reason = "FROM and --from name images at registries, and stages; nothing else"
+            raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
         if self._trade.isolation == GVISOR and dockerfile.mounts(text):
             reason = (
                 "RUN --mount is not to be had here: mounts are made outside of the step's isolation"
