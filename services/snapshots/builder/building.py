@@ -122,7 +122,7 @@ class Building:
             await self._unpack(recipe, buildah)
             await self._fetch_bases(recipe, buildah, tree, report)
             report(Progress(Phase.BUILDING))
-            await self._do_steps(buildah, tree, layers, log)
+            await self._do_steps(buildah, tree, (layers, job), log)
             report(Progress(Phase.STORING))
             await self._export(buildah, tree)
             return await self._store(recipe, buildah, report)
@@ -212,10 +212,12 @@ class Building:
             )
             raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
 
-    async def _do_steps(self, buildah: Buildah, tree: Tree, layers: Path, log: BuildLog) -> None:
+    async def _do_steps(
+        self, buildah: Buildah, tree: Tree, places: tuple[Path, Path], log: BuildLog
+    ) -> None:
         reachable = self._trade.reachable if self._trade.isolation == GVISOR else None
         steps = asyncio.ensure_future(tree.run(buildah.build, log.add, reachable=reachable))
-        full = asyncio.ensure_future(self._until_full(layers))
+        full = asyncio.ensure_future(self._until_full(*places))
         try:
             await asyncio.wait({steps, full}, return_when=asyncio.FIRST_COMPLETED)
             if not steps.done():
@@ -234,14 +236,18 @@ class Building:
         if code:
             raise of_build(log.tail)
 
-    async def _until_full(self, layers: Path) -> None:
-        """Return when the build has written more than it may; look as seldom as looking is dear."""
-        overlay = layers / "overlay"
+    async def _until_full(self, layers: Path, job: Path) -> None:
+        """Return when the build has written more than it may; look as seldom as looking is dear.
+
+        To layers, to volumes, which are kept beside containers, and to what ADD downloads.
+        """
+        overlay, more = layers / "overlay", (layers / "overlay-containers", job / "tmp")
         before = frozenset(p.name for p in overlay.iterdir()) if overlay.exists() else frozenset()
         clock = asyncio.get_running_loop().time
         while True:
             begun = clock()
             written = await asyncio.to_thread(lambda: size_of(overlay, without=before | {"l"}))
+            written += sum([await asyncio.to_thread(size_of, folder) for folder in more])
             if written > self._trade.disk_limit:
                 return
             await asyncio.sleep(max(_MEASURE_SECONDS, 10 * (clock() - begun)))
