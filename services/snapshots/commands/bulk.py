@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.origin import Origin, current_origin
 from services.snapshots.commands.lifecycle import (
     check_usable,
-    forget_former,
+    former_of,
     leave_work,
     to_be_had,
 )
@@ -218,8 +218,8 @@ async def _activate(
             refused |= {s.id for s in those}
             continue
         standings = [standing(s) for s in those]
-        await move(session, organization_id, standings, to, limits=limits, **values)
-        await forget_former(session, those[0], values)
+        former = former_of(those[0], values)
+        await move(session, organization_id, standings, to, limits=limits, former=former, **values)
     return refused
 
 

@@ -82,8 +82,7 @@ async def activate(
         )
     check_usable(snapshot, limits, now)
     to, values = await to_be_had(session, organization_id, snapshot)
-    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
-    await forget_former(session, snapshot, values)
+    await _bring_back(session, organization_id, snapshot, to, limits, values)
     return UUID(str(snapshot.id))
 
 
@@ -100,9 +99,21 @@ async def retry(
     to, values = await to_be_had(session, organization_id, snapshot)
     # Its size may have been what it failed for; it is another one's now, or not known yet.
     values = {"size_bytes": None, **_NO_FAILURE, **values}
-    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
-    await forget_former(session, snapshot, values)
+    await _bring_back(session, organization_id, snapshot, to, limits, values)
     return UUID(str(snapshot.id))
+
+
+async def _bring_back(
+    session: AsyncSession,
+    organization_id: UUID,
+    snapshot: Row[Any],
+    to: State,
+    limits: Limits,
+    values: dict[str, Any],
+) -> None:
+    former = former_of(snapshot, values)
+    known = [standing(snapshot)]
+    await move(session, organization_id, known, to, limits=limits, former=former, **values)
 
 
 def check_usable(snapshot: Row[Any], limits: Limits, now: float) -> None:
@@ -130,10 +141,10 @@ async def to_be_had(
     return await _work_for(session, organization_id, snapshot, artifact)
 
 
-async def forget_former(session: AsyncSession, snapshot: Row[Any], values: dict[str, Any]) -> None:
-    """Let go of the build that a snapshot told of, if another one makes it from now on."""
-    if values.get("build_id") not in (None, snapshot.build_id):
-        await builds.forget(session, [snapshot.build_id])
+def former_of(snapshot: Row[Any], values: dict[str, Any]) -> list[UUID]:
+    """Return the build that a snapshot tells of no longer, if another one makes it from now on."""
+    another = values.get("build_id") not in (None, snapshot.build_id)
+    return [snapshot.build_id] if another and snapshot.build_id is not None else []
 
 
 async def leave_work(

@@ -1,8 +1,9 @@
 """Versions that are built: the snapshot stands for what it stood for until the build has ended; a test plays the builder."""
 
 import asyncio
+import random
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import grpc
 import pytest
 
+from chassis.grpc.status import error_info
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from ratoon.snapshots.v1 import version_pb2
 from ratoon.snapshots.v1.snapshot_pb2 import SNAPSHOT_STATE_ACTIVE
@@ -19,6 +21,7 @@ from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.snapshots.test_builds import TEXT, build, claim_of, read_log
 from tests.integration.snapshots.world import DIGEST, Member, World, a_world, refused
+from tests.soak import rounds
 
 A, B, C = DIGEST, "sha256:" + "b" * 64, "sha256:" + "c" * 64
 
@@ -137,7 +140,7 @@ async def test_what_takes_its_place_cancels_the_build(world: World, me: Member, 
     await _say(world, claim, "begun\n")
     reader = read_log(me, made.id, follow=True)
     await reader.until(b"begun\n")
-    change = {
+    change: dict[str, Callable[[], Awaitable[object]]] = {
         "set_image": lambda: me.set_image(made.id, "alpine:3.21"),
         "roll_back": lambda: me.roll_back(made.id, 1),
         "deactivate": lambda: me.deactivate(made.id),
@@ -269,3 +272,95 @@ async def test_what_cannot_be_read_is_refused(me: Member) -> None:
         async with refused(reason, grpc.StatusCode.INVALID_ARGUMENT):
             await _set(me, made.id, text, *hashes)
     assert await me.states("base") == {1: "active*"}
+
+
+_TEXTS = ("FROM a:1\n", "FROM b:1\n")
+_FORESEEN = {
+    *("", "SNAPSHOT_BUSY", "SNAPSHOT_NOT_FOUND", "SNAPSHOT_STATE_CONFLICT"),
+    *("VERSION_NOT_FOUND", "VERSION_STATE_CONFLICT"),
+}
+
+
+async def _some_work(world: World, dice: random.Random) -> None:
+    claim = await world.claim(builds=dice.random() < 0.8)
+    if claim is None:
+        return
+    if dice.random() < 0.3:
+        await world.fail(claim, "BUILD_STEP_FAILED")
+    else:
+        await world.finish(claim, f"sha256:{dice.randrange(1 << 128):064x}")
+
+
+def _act(
+    world: World, me: Member, ids: list[str], dice: random.Random
+) -> Callable[[], Awaitable[object]]:
+    id_, text, number = dice.choice(ids), dice.choice(_TEXTS), dice.randint(1, 4)
+    acts: list[Callable[[], Awaitable[object]]] = [
+        lambda: _set(me, id_, text),
+        lambda: _set(me, id_, text),
+        lambda: me.set_image(id_, "alpine:3.21"),
+        lambda: me.roll_back(id_, number),
+        lambda: me.roll_back(id_, number),
+        lambda: me.deactivate(id_),
+        lambda: me.activate(id_),
+        lambda: me.retry(id_),
+        lambda: _some_work(world, dice),
+        lambda: _some_work(world, dice),
+        lambda: world.trim(kept=1),
+        lambda: me.delete(id_),
+        lambda: build(me, f"new-{dice.randrange(1 << 60)}", text),
+        world.erase_all,
+    ]
+    return dice.choice(acts)
+
+
+async def _reason(act: Awaitable[object]) -> str:
+    """Return why it was refused; empty: it was not."""
+    try:
+        await act
+    except grpc.aio.AioRpcError as said:
+        return error_info(said).reason or str(said.details())
+    return ""
+
+
+async def _check(world: World, me: Member) -> None:
+    """Assert that there is a build for each work and the other way round, and that somebody tells of each."""
+    fetch, organization = world.database.pool.fetch, UUID(me.organization)
+    builds = await fetch(
+        "SELECT b.state, p.id AS pull_id,"
+        " EXISTS (SELECT FROM snapshots AS s WHERE s.build_id = b.id) AS of_snapshot,"
+        " EXISTS (SELECT FROM versions AS v WHERE v.build_id = b.id) AS of_version,"
+        " EXISTS (SELECT FROM snapshots AS s WHERE s.pull_id = p.id)"
+        " OR EXISTS (SELECT FROM versions AS v WHERE v.pull_id = p.id) AS wanted"
+        " FROM builds AS b LEFT JOIN pulls AS p ON p.build_id = b.id WHERE b.organization_id = $1",
+        organization,
+    )
+    for row in builds:
+        assert (row["state"] == "building") == (row["pull_id"] is not None) == row["wanted"], row
+        assert row["of_snapshot"] or row["of_version"], row
+    strays = await fetch(
+        "SELECT v.pull_id FROM versions AS v JOIN snapshots AS s ON s.id = v.snapshot_id JOIN pulls AS p ON p.id = v.pull_id"
+        " WHERE s.organization_id = $1 AND p.build_id IS NOT NULL AND p.build_id IS DISTINCT FROM v.build_id",
+        organization,
+    )
+    assert strays == []
+
+
+@pytest.mark.parametrize("seed", range(rounds(3, 40)))
+async def test_whatever_happens_at_the_same_time(world: World, me: Member, seed: int) -> None:
+    dice = random.Random(seed)
+    made = [await build(me, name, dice.choice(_TEXTS)) for name in ("one", "two", "three")]
+    ids = [snapshot.id for snapshot in made]
+    for _ in range(12):
+        ids = [s.id for s in (await me.page()).snapshots] or ids
+        acts = [_act(world, me, ids, dice) for _ in range(8)]
+        reasons = set(await asyncio.gather(*(_reason(act()) for act in acts)))
+        assert reasons <= _FORESEEN, (seed, reasons)
+        await _check(world, me)
+    for snapshot in (await me.page()).snapshots:
+        await me.delete(snapshot.id)
+    await world.erase_all()
+    await world.trim()
+    for table in ("builds", "pulls", "artifacts"):
+        left = f"SELECT count(*) FROM {table} WHERE organization_id = $1"
+        assert await world.database.pool.fetchval(left, UUID(me.organization)) == 0, (seed, table)
