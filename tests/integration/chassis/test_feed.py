@@ -230,7 +230,7 @@ async def test_what_is_large_is_told_in_portions(
     shown: list[str] = []
     async with asyncio.timeout(20):
         while len(shown) < 51:
-            answer = await stream.read()
+            answer = await _read(stream)
             assert answer.events
             shown += [e.api_key_deleted.api_key_id for e in answer.events]
             assert {e.api_key_deleted.name for e in answer.events} <= {name, "n"}
