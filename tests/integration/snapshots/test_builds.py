@@ -263,7 +263,7 @@ async def test_many_that_are_brought_back_at_once_are_each_built_from_their_own(
     for snapshot in made:
         await me.deactivate(snapshot.id)
     assert {o for o, _ in await do(me, ACTIVATE, *(s.id for s in made))} == {DONE}
-    assert {s.name: s.build.dockerfile for s in (await me.page()).snapshots} == texts
+    assert {name: (await me.get(name)).build.dockerfile for name in texts} == texts
     rows = await world.database.pool.fetch(
         "SELECT dockerfile FROM builds WHERE organization_id = $1", UUID(me.organization)
     )
