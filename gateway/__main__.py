@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+from collections.abc import Callable
 
 from chassis import logging as logs
 from chassis import metrics, process
@@ -26,6 +27,7 @@ from gateway.schemas.config import (
 )
 from gateway.schemas.organizations import Shown
 from gateway.settings import Settings
+from gateway.streams import Streams
 from gateway.uses import KeyUses
 
 # Harmless where nothing is configured: a name that no resolver answers.
@@ -48,6 +50,7 @@ def gateway_of(settings: Settings, services: Services, identity: Identity) -> Ga
         configuration=_configuration(settings),
         limits=Limits(leases, settings.limits()),
         rooms=Rooms(services.snapshot_events, identity, settings.listeners()),
+        streams=Streams(),
         version=settings.version,
         public_url=settings.public_url,
         maintenance=settings.maintenance_mode,
@@ -112,19 +115,25 @@ async def serve(stop: asyncio.Event) -> None:
 
 async def follow(gateway: Gateway) -> None:
     """Forget, drop and tell whoever is concerned by what auth revokes, for ever."""
-    known, rooms = gateway.authenticator, gateway.rooms
+    auth = gateway.services.auth_channel
+    await revocations.follow(auth, gateway.identity, *effect_on(gateway), gateway.rooms.close)
+
+
+def effect_on(gateway: Gateway) -> tuple[revocations.Revoke, Callable[[], None]]:
+    """Return what a revocation does to a gateway, and what the beginning of the watch over them does."""
+    known, rooms, streams = gateway.authenticator, gateway.rooms, gateway.streams
 
     def revoke(at: float, api_key_id: str, user_id: str, organization_id: str) -> None:
         # In this order: who is dropped and comes back is not to be remembered.
-        known.revoke(at, api_key_id, user_id, organization_id)
-        rooms.revoke(at, api_key_id, user_id, organization_id)
+        for each in (known, rooms, streams):
+            each.revoke(at, api_key_id, user_id, organization_id)
 
     def stand() -> None:
         known.stand()
         rooms.drop_all("revocations may have been missed")
+        streams.doubt_all()
 
-    auth = gateway.services.auth_channel
-    await revocations.follow(auth, gateway.identity, revoke, stand, rooms.close)
+    return revoke, stand
 
 
 async def _run(gateway: Gateway, app: server.App, listen: str, stop: asyncio.Event) -> None:

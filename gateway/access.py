@@ -119,8 +119,18 @@ async def _refused(visit: Visit, scope: Any, failure: Exception) -> Response:
     return failed(visit, scope, failure)
 
 
+async def confirm(call: Call) -> None:
+    """See whether a call that was let in would be let in now. Refused as it would be."""
+    assert call.presented is not None
+    assert call.rule is not None
+    established = await _established(call, call.rule, call.presented)
+    check(call.rule, established.caller)
+    call.established = established
+
+
 async def _admit(call: Call, rule: Rule, limit: str) -> None:
     visit, gateway = call.visit, call.visit.gateway
+    call.rule = rule
     call.presented = _presented(call, visit, bool(rule.organization_role))
     established = await _established(call, rule, call.presented)
     caller = visit.caller = established.caller

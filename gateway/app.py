@@ -57,6 +57,7 @@ from gateway.routes import (
 )
 from gateway.schemas.config import DaytonaConfiguration
 from gateway.schemas.organizations import Shown
+from gateway.streams import Streams
 from gateway.uses import KeyUses
 from gateway.visit import SCOPE_KEY
 
@@ -112,6 +113,7 @@ class Gateway:
     configuration: DaytonaConfiguration
     limits: Limits
     rooms: Rooms
+    streams: Streams
     version: str
     public_url: str = ""
     maintenance: bool = False

@@ -10,6 +10,7 @@ import msgspec
 from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 from starlette.requests import Request
 
+from chassis.grpc.access import Rule
 from chassis.grpc.caller import Caller, CallerInvalid
 from chassis.grpc.status import error_info
 from gateway.auth import Established, Metadata, Presented
@@ -41,6 +42,7 @@ class Call(Request):
     def __init__(self, scope: Any, receive: Any) -> None:
         super().__init__(scope, receive)
         self.visit: Visit = scope[SCOPE_KEY]
+        self.rule: Rule | None = None
         self.presented: Presented | None = None
         self.established: Established | None = None
         self._raw = b""

@@ -5,7 +5,15 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -41,6 +49,10 @@ _LINGER_SECONDS = 0.1
 _SHORTEST_LINGER_SECONDS, _LONGEST_LINGER_SECONDS = 0.005, 0.02
 # An event is converted once, however many watch: none is behind by more than this for long.
 _SHARED = 2000
+# Larger ones are few, and not worth the memory.
+_SHARED_CHARACTERS = 16 << 10
+# A message is read whole, and refused by its reader beyond 16 MiB.
+_PORTION_CHARACTERS = 1 << 20
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _PAYLOADS = {
     field.name: GetMessageClass(field.message_type)
@@ -71,7 +83,8 @@ class EventFeedServicer(pb_grpc.EventFeedServiceServicer):
             shown = ordered(self._feed, self._wakeups, request.after)
         async with aclosing(shown):
             async for rows in shown:
-                yield pb.WatchResponse(events=[event_to_proto(r) for r in rows])
+                for some in portions(rows):
+                    yield pb.WatchResponse(events=[event_to_proto(r) for r in some])
 
     def _check(self, request: pb.WatchRequest) -> None:
         if current_caller.get().service != "gateway":
@@ -127,9 +140,23 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-@lru_cache(maxsize=_SHARED)
+def portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Cut rows into what one message holds; at least one, be it empty."""
+    begin = size = 0
+    for at, row in enumerate(rows):
+        if size and size + len(row.payload) > _PORTION_CHARACTERS:
+            yield rows[begin:at]
+            begin, size = at, 0
+        size += len(row.payload)
+    yield rows[begin:]
+
+
 def event_to_proto(row: Row) -> event_pb2.Event:
-    """Return an event as a message; all watchers are shown the same one, which none may change."""
+    """Return an event as a message; all watchers may be shown the same one, which none may change."""
+    return _shared(row) if len(row.payload) <= _SHARED_CHARACTERS else _converted(row)
+
+
+def _converted(row: Row) -> event_pb2.Event:
     told: dict[str, Any] = {"origin": _message(event_pb2.Origin, row.origin)}
     if (payload := _PAYLOADS.get(row.type)) is not None:
         told[row.type] = _message(payload, row.payload)
@@ -139,6 +166,9 @@ def event_to_proto(row: Row) -> event_pb2.Event:
         organization_id=row.organization_id,
         **told,
     )
+
+
+_shared = lru_cache(maxsize=_SHARED)(_converted)
 
 
 def _message(kind: Any, written: str) -> Any:

@@ -105,7 +105,16 @@ def _shown(
         failure = snapshot.failure
         failure.code, failure.reason = seen.failure_code, seen.failure_reason
         failure.remedy = seen.failure_remedy
+    if seen.HasField("build"):
+        _build(snapshot.build, seen.build)
     return snapshot
+
+
+def _build(shown: snapshot_pb2.BuildInfo, seen: event_pb2.BuildSeen) -> None:
+    shown.dockerfile, shown.ref = seen.dockerfile, seen.ref
+    shown.context_hashes.extend(seen.context_hashes)
+    shown.create_time.FromMicroseconds(seen.create_micros)
+    shown.update_time.FromMicroseconds(seen.update_micros)
 
 
 def _micros(event: event_pb2.Event) -> int:

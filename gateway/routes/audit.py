@@ -1,10 +1,10 @@
 """/audit and /admin/audit: REST in front of AuditService."""
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any
 
-import grpc
 import msgspec
 from fastapi import Query, Response
 from fastapi.routing import APIRoute
@@ -24,6 +24,7 @@ from gateway.schemas.audit import (
 )
 from gateway.schemas.base import Moment, json
 from gateway.schemas.errors import errors
+from gateway.streams import pieces
 from ratoon.orgs.v1 import audit_service_pb2 as pb
 
 operations = router("")
@@ -128,7 +129,7 @@ async def export_organization_audit_logs(
     stream = call.begin(call.services.audit.ExportAuditRecords, request)
     # The first records are awaited before anything is answered, so that a refusal has its status.
     first = await stream.read()
-    return StreamingResponse(_lines(first, stream), media_type="application/x-ndjson")
+    return StreamingResponse(_lines(call, first, stream), media_type="application/x-ndjson")
 
 
 @operations.get(
@@ -157,14 +158,10 @@ def _page(answer: Any, page: int, limit: int) -> Response:
     return json(Lines(items, total, page, -(-total // limit), answer.next_page_token))
 
 
-async def _lines(first: Any, stream: Any) -> AsyncIterator[bytes]:
-    piece = first
-    try:
-        while piece is not grpc.aio.EOF:
+async def _lines(call: Call, first: Any, stream: Any) -> AsyncIterator[bytes]:
+    async with aclosing(pieces(call, first, stream)) as said:
+        async for piece in said:
             yield _encoded(piece.records)
-            piece = await stream.read()
-    finally:
-        stream.cancel()
 
 
 def _encoded(records: Iterable[Any]) -> bytes:

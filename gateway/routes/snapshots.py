@@ -1,9 +1,9 @@
 """/snapshots: REST in front of SnapshotService."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
-import grpc
 from fastapi import Query, Response
 from starlette.responses import StreamingResponse
 
@@ -21,6 +21,7 @@ from gateway.schemas.snapshots import (
     Url,
     snapshot_json,
 )
+from gateway.streams import pieces
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 
 operations = router("/snapshots", "snapshots")
@@ -202,11 +203,19 @@ async def get_snapshot_build_logs(
     offset: Annotated[
         int, Query(ge=0, le=2**63 - 1, description="How many bytes of the log to leave out")
     ] = 0,
+    version: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=2**31 - 1,
+            description="Number of a version; 0: the one that is being built, or was asked for last and failed, else the current one",
+        ),
+    ] = 0,
 ) -> Response:
-    stream = _log(call, id, follow=follow, offset=offset)
+    stream = _log(call, id, follow=follow, offset=offset, version=version)
     # The first piece is awaited before anything is answered, so that a refusal has its status.
     first = await stream.read()
-    return StreamingResponse(_pieces(first, stream), media_type="application/octet-stream")
+    return StreamingResponse(_bytes(call, first, stream), media_type="application/octet-stream")
 
 
 @operations.get(
@@ -224,24 +233,21 @@ async def get_snapshot_build_logs_url(call: Call, id: Segment) -> Url:
     return Url(url=own_url(call, ("snapshots", id, "build-logs")))
 
 
-def _log(call: Call, id_: str, *, follow: bool, offset: int = 0) -> Any:
+def _log(call: Call, id_: str, *, follow: bool, offset: int = 0, version: int = 0) -> Any:
     request = pb.StreamBuildLogRequest(
         organization_id=call.caller.organization_id,
         ref=pb.SnapshotRef(text=id_),
         follow=follow,
         offset=offset,
+        version=version,
     )
     return call.begin(call.services.snapshots.StreamBuildLog, request)
 
 
-async def _pieces(first: Any, stream: Any) -> AsyncIterator[bytes]:
-    piece = first
-    try:
-        while piece is not grpc.aio.EOF:
+async def _bytes(call: Call, first: Any, stream: Any) -> AsyncIterator[bytes]:
+    async with aclosing(pieces(call, first, stream)) as said:
+        async for piece in said:
             yield piece.data
-            piece = await stream.read()
-    finally:
-        stream.cancel()
 
 
 def _searched(text: str) -> str:

@@ -51,12 +51,15 @@ class SnapshotVersion(Answer):
     digest: str | None = Field(description="Digest of its manifest")
     size: float | None = Field(description="Size of the artifact in GiB")
     stored: bool = Field(
-        description="It is in the store; if not, going back to it fetches it again by its digest"
+        description="It is in the store; if not, going back to it fetches it again by its digest, or builds it again"
     )
     error_code: str | None = Field(description="Why it failed, for programs; stable")
     error_reason: str | None = Field(description="Why it failed, for people")
     error_remedy: str | None = Field(description="What to do about the failure")
     progress: ProgressDto | None = Field(description="How far the work is, while there is any")
+    build_ref: str | None = Field(
+        description="The published name of what it was built from; null: it was not built"
+    )
     created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     created_by: str | None = Field(description="Who asked for it, if that is known")
 
@@ -77,6 +80,7 @@ class EncodedVersion(msgspec.Struct, rename="camel"):
     error_reason: str | None
     error_remedy: str | None
     progress: Progress | None
+    build_ref: str | None
     created_at: str
     created_by: str | None
 
@@ -97,6 +101,7 @@ def version_from_proto(said: pb.Version) -> EncodedVersion:
         error_reason=failure.reason if failure else None,
         error_remedy=failure.remedy if failure else None,
         progress=progress_from_proto(said.progress) if said.HasField("progress") else None,
+        build_ref=said.build_ref or None,
         created_at=iso(said.create_time),
         created_by=said.created_by or None,
     )

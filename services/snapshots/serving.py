@@ -131,7 +131,7 @@ class Snapshots:
         jobs = BulkServicer(database, organizations)
         server.add(bulk_job_service_pb2, add_BulkJobServiceServicer_to_server, jobs)
         server.add(share_service_pb2, add_ShareServiceServicer_to_server, ShareServicer(database))
-        versions = VersionServicer(database, organizations)
+        versions = VersionServicer(database, organizations, self._no_builder)
         server.add(version_service_pb2, add_VersionServiceServicer_to_server, versions)
         feed = EventFeedServicer(self._feed, self._wakeups, events.LIVE)
         server.add(event_feed_service_pb2, add_EventFeedServiceServicer_to_server, feed)

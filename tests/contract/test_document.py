@@ -93,6 +93,7 @@ HEADERS = {
     "header:X-Page-Token",
     "query:offset",
     "query:unusedForDays",
+    "query:version",
 }
 
 

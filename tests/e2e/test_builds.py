@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +23,7 @@ from tests.prerequisites import client_python
 from tests.registry import Registry
 
 _SCRIPT = Path(__file__).parent / "clients" / "sdk_build.py"
+_SECONDS = 60
 _FROM_FILES = Path(__file__).parent / "clients" / "sdk_context_build.py"
 
 
@@ -214,3 +216,83 @@ def test_with_a_token_and_for_nobody_else(issuing: Issuing) -> None:
             timeout=60,
         )
         assert (answer.status_code, answer.json()["code"]) == (404, "SNAPSHOT_NOT_FOUND")
+
+
+def _until(system: System, path: str, what: str, wanted: Any) -> dict[str, Any]:
+    """Return what is shown at a path once `what` of it is so."""
+    deadline = time.monotonic() + _SECONDS
+    while (shown := system.client.get(path).json())[what] != wanted:
+        assert time.monotonic() < deadline, shown
+    found: dict[str, Any] = shown
+    return found
+
+
+def test_a_version_is_built_under_the_same_name(system: System, base: str, gate: Gate) -> None:
+    made = _build(system, f"FROM {base}\nRUN echo the first\n")
+    path = f"/snapshots/{made['id']}"
+    first = _until(system, path, "state", "active")
+    text = f"FROM {base}\nRUN echo one; wget -q -O /dev/null {gate.url}; echo two\n"
+    info = {"dockerfileContent": text}
+    headers = {"Idempotency-Key": f"again-{made['id']}"}
+    for _ in range(2):
+        asked = system.client.post(f"{path}/image", json={"buildInfo": info}, headers=headers)
+        assert asked.status_code == 200, asked.text
+        assert (asked.json()["number"], asked.json()["state"]) == (2, "building")
+    url = system.client.get(f"{path}/build-logs-url").json()["url"]
+    seen = []
+    with _followed(system, url) as lines:
+        for line in lines:
+            seen.append(line)
+            if line == "one":
+                assert system.client.get(f"/snapshots/{made['name']}").json() == first
+                gate.open.set()
+    assert {"one", "two"} <= set(seen)
+    now = _until(system, path, "version", 2)
+    assert (now["id"], now["state"], now["ref"] != first["ref"]) == (made["id"], "active", True)
+    assert (now["buildInfo"]["dockerfileContent"], now["imageName"]) == (text, "")
+    new, old = system.client.get(f"{path}/versions").json()
+    assert (new["current"], new["buildRef"]) == (True, now["buildInfo"]["snapshotRef"])
+    assert (old["state"], old["buildRef"]) == ("inactive", first["buildInfo"]["snapshotRef"])
+    _fails_by_the_name_of_what_is_missing(system, path, base, now)
+    back = system.client.post(f"{path}/versions/1/rollback")
+    assert (back.status_code, back.json()["current"]) == (200, True)
+    shown = system.client.get(path).json()
+    assert (shown["ref"], shown["buildInfo"]) == (first["ref"], first["buildInfo"])
+
+
+def _fails_by_the_name_of_what_is_missing(
+    system: System, path: str, base: str, now: dict[str, Any]
+) -> None:
+    missing = "f" * 64
+    info = {"dockerfileContent": f"FROM {base}\nCOPY x /x\n", "contextHashes": [missing]}
+    asked = system.client.post(f"{path}/image", json={"buildInfo": info})
+    assert asked.json()["number"] == 3
+    log = system.client.get(f"{path}/build-logs", params={"follow": "true"})
+    assert missing in log.text
+    failed = system.client.get(f"{path}/versions").json()[0]
+    assert (failed["state"], failed["errorCode"]) == ("error", "CONTEXT_MISSING")
+    assert missing in failed["errorReason"]
+    assert system.client.get(path).json() == now
+    assert missing in system.client.get(f"{path}/build-logs").text
+    first = system.client.get(f"{path}/build-logs", params={"version": 1})
+    assert "the first" in first.text
+    none = system.client.get(f"{path}/build-logs", params={"version": 9})
+    assert (none.status_code, none.json()["code"]) == (404, "VERSION_NOT_FOUND")
+
+
+def test_who_is_revoked_reads_no_more_of_a_log(system: System, base: str, gate: Gate) -> None:
+    made = _build(system, f"FROM {base}\nRUN echo begun; wget -q -O /dev/null {gate.url}\n")
+    name = f"reader-{uuid4().hex[:8]}"
+    key = system.client.post("/api-keys", json={"name": name, "permissions": []}).json()["value"]
+    url = f"{system.url}/snapshots/{made['id']}/build-logs"
+    headers = {"Authorization": f"Bearer {key}"}
+    read = b""
+    with httpx.stream("GET", url, params={"follow": "true"}, headers=headers, timeout=60) as log:
+        pieces = log.iter_bytes()
+        while b"\nbegun\n" not in read:
+            read += next(pieces)
+        system.client.delete(f"/api-keys/{name}").raise_for_status()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+    assert not gate.open.is_set()
+    system.client.delete(f"/snapshots/{made['id']}").raise_for_status()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from services.snapshots.builder import dockerfile
@@ -13,7 +14,7 @@ from services.snapshots.builder.log import BuildLog
 from services.snapshots.builder.output import Output
 from services.snapshots.builder.possible import GVISOR
 from services.snapshots.builder.shelf import Shelf
-from services.snapshots.builder.tree import Tree
+from services.snapshots.builder.tree import Tree, View
 from services.snapshots.builder.workshop import Workshop, size_of
 from services.snapshots.domain import (
     Claim,
@@ -53,6 +54,10 @@ class Trade:
     log_limit: int
     insecure_hosts: frozenset[str]
     ca: Path | None
+    # Of private networks and this machine's addresses, what steps may reach.
+    reachable: tuple[IPv4Network, ...]
+    # Folders that no program of a build sees.
+    hidden: tuple[Path, ...]
 
 
 class Building:
@@ -105,14 +110,14 @@ class Building:
         environ = await asyncio.to_thread(
             buildah.prepare, recipe.dockerfile, insecure=trade.insecure_hosts, ca=trade.ca
         )
-        tree = Tree(job.name, job, trade.limits, environ)
+        tree = Tree(job.name, View((job, layers), trade.hidden), trade.limits, environ)
         try:
             if not buildah.is_clean():
                 await tree.run(buildah.clean, _ignore)
             await self._unpack(recipe, buildah)
             await self._fetch_bases(recipe, buildah, tree, report)
             report(Progress(Phase.BUILDING))
-            await self._do_steps(buildah, tree, layers, log)
+            await self._do_steps(buildah, tree, (layers, job), log)
             report(Progress(Phase.STORING))
             output = Output(self._tools, claim, self._admission)
             return await output.store(recipe.ref, Shelf(layers), buildah, tree, report)
@@ -144,7 +149,7 @@ class Building:
         The credentials are gone before the first step.
         """
         report(Progress(Phase.RESOLVING))
-        self._refuse_mounts(recipe.dockerfile)
+        self._refuse(recipe.dockerfile)
         try:
             for image in dockerfile.bases(recipe.dockerfile):
                 credential = await self._tools.credentials.of(self._claim.organization_id, image)
@@ -177,8 +182,6 @@ class Building:
 
     async def _check_triggers(self, image: str, buildah: Buildah, tree: Tree) -> None:
         """Look at what the image wants done by whoever builds on it (ONBUILD)."""
-        if self._trade.isolation != GVISOR:
-            return
         said = bytearray()
 
         async def keep(data: bytes) -> None:
@@ -187,20 +190,29 @@ class Building:
         if await tree.run(buildah.inspect(image), keep):
             raise of_pull(image, said.decode(errors="replace"))
         config = json.loads(said[said.index(b"{\n") :]).get("Docker", {}).get("config") or {}
-        self._refuse_mounts("\n".join(config.get("OnBuild") or ()))
+        self._refuse("\n".join(config.get("OnBuild") or ()))
 
-    def _refuse_mounts(self, text: str) -> None:
-        """buildah makes the mounts of a step, as root and outside of its isolation: a link in an image leads it out."""
+    def _refuse(self, text: str) -> None:
+        """Refuse what buildah would do as root and outside of any isolation.
+
+        It would read files of this machine, and what it stores for others, where an image is named by them; and it makes the
+        mounts of a step: a link in an image leads it out.
+        """
+        if dockerfile.foreign(text):
+            reason = "FROM and --from name images at registries, and stages; nothing else"
+            raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
         if self._trade.isolation == GVISOR and dockerfile.mounts(text):
             reason = (
                 "RUN --mount is not to be had here: mounts are made outside of the step's isolation"
             )
             raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
 
-    async def _do_steps(self, buildah: Buildah, tree: Tree, layers: Path, log: BuildLog) -> None:
-        own_network = self._trade.isolation == GVISOR
-        steps = asyncio.ensure_future(tree.run(buildah.build, log.add, own_network=own_network))
-        full = asyncio.ensure_future(self._until_full(layers))
+    async def _do_steps(
+        self, buildah: Buildah, tree: Tree, places: tuple[Path, Path], log: BuildLog
+    ) -> None:
+        reachable = self._trade.reachable if self._trade.isolation == GVISOR else None
+        steps = asyncio.ensure_future(tree.run(buildah.build, log.add, reachable=reachable))
+        full = asyncio.ensure_future(self._until_full(*places))
         try:
             await asyncio.wait({steps, full}, return_when=asyncio.FIRST_COMPLETED)
             if not steps.done():
@@ -219,14 +231,18 @@ class Building:
         if code:
             raise of_build(log.tail)
 
-    async def _until_full(self, layers: Path) -> None:
-        """Return when the build has written more than it may; look as seldom as looking is dear."""
-        overlay = layers / "overlay"
+    async def _until_full(self, layers: Path, job: Path) -> None:
+        """Return when the build has written more than it may; look as seldom as looking is dear.
+
+        To layers, to volumes, which are kept beside containers, and to what ADD downloads.
+        """
+        overlay, more = layers / "overlay", (layers / "overlay-containers", job / "tmp")
         before = frozenset(p.name for p in overlay.iterdir()) if overlay.exists() else frozenset()
         clock = asyncio.get_running_loop().time
         while True:
             begun = clock()
             written = await asyncio.to_thread(lambda: size_of(overlay, without=before | {"l"}))
+            written += sum([await asyncio.to_thread(size_of, folder) for folder in more])
             if written > self._trade.disk_limit:
                 return
             await asyncio.sleep(max(_MEASURE_SECONDS, 10 * (clock() - begun)))

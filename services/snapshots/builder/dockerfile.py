@@ -4,7 +4,12 @@ import re
 import shlex
 from collections.abc import Iterator
 
-_ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.I)
+# Directives stand in front of everything else, each on a line of its own.
+_DIRECTIVE = re.compile(r"#\s*([a-z][a-z0-9]*)\s*=\s*(\S+)\s*", re.I)
+_ENDS_OPEN = {escape: re.compile(re.escape(escape) + r"[ \t]*$") for escape in "\\`"}
+# What names an image otherwise than by its registry, in the words of buildah's library: files of the machine, and the layers of others.
+_TRANSPORT = "atomic|containers-storage|dir|docker|docker-archive|docker-daemon|oci|oci-archive|ostree|sif|tarball"
+_FOREIGN = re.compile(rf"(?:\bFROM\s+(?:--\S+\s+)*|--from=)(?:{_TRANSPORT}):", re.I)
 _COPY_FROM = re.compile(r"--from=(\S+)")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
 _SCRATCH = "scratch"
@@ -26,6 +31,12 @@ def copied(text: str) -> list[str]:
 def mounts(text: str) -> bool:
     """Tell whether a step may ask for a mount: `--mount`, however it is written. Says so of some that do not."""
     return "--mount" in _MARKS.sub("", _JOINT.sub("", text))
+
+
+def foreign(text: str) -> bool:
+    """Tell whether something of it may name an image that is at no registry, however it is written."""
+    whole = _MARKS.sub("", text), _MARKS.sub("", _JOINT.sub("", text))
+    return any(_FOREIGN.search(one) for one in whole)
 
 
 def _images(text: str) -> tuple[list[str], list[str]]:
@@ -56,24 +67,36 @@ def _images(text: str) -> tuple[list[str], list[str]]:
 
 def instructions(text: str) -> Iterator[tuple[str, str]]:
     """Yield each instruction, its word in upper case, with its lines joined and comments left out."""
-    escape = "\\"
-    if found := _ESCAPE.match(text):
-        escape = found[1]
+    lines = text.split("\n")
+    open_end = _ENDS_OPEN[_escape(lines)]
     pending = ""
-    for line in text.splitlines():
+    for line in lines:
         bare = line.strip()
         if bare.startswith("#") or (pending and not bare):
             continue
-        if bare.endswith(escape):
-            pending += bare[:-1] + " "
+        # Nothing comes between what two lines have of one word.
+        pending += line.rstrip("\r")
+        if open_end.search(pending):
+            pending = open_end.sub("", pending)
             continue
-        whole, pending = pending + bare, ""
-        if whole:
-            word, _, rest = whole.partition(" ")
-            yield word.upper(), rest.strip()
-    if pending.strip():
-        word, _, rest = pending.strip().partition(" ")
-        yield word.upper(), rest.strip()
+        yield from _instruction(pending)
+        pending = ""
+    yield from _instruction(pending)
+
+
+def _escape(lines: list[str]) -> str:
+    """Return what a line ends with that goes on in the next one, as a directive says."""
+    for line in lines:
+        if not (found := _DIRECTIVE.fullmatch(line.strip())):
+            break
+        if found[1].lower() == "escape" and found[2] in _ENDS_OPEN:
+            return found[2]
+    return "\\"
+
+
+def _instruction(whole: str) -> Iterator[tuple[str, str]]:
+    if words := whole.split(maxsplit=1):
+        yield words[0].upper(), words[1].strip() if len(words) > 1 else ""
 
 
 def _defaults(rest: str) -> dict[str, str]:

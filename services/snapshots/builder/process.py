@@ -74,6 +74,8 @@ def _trade(settings: BuilderSettings, contexts: Contexts) -> Trade:
         log_limit=settings.build_log_bytes,
         insecure_hosts=settings.insecure_hosts,
         ca=settings.registry_ca_file,
+        reachable=settings.reachable,
+        hidden=(settings.store_path,),
     )
 
 

@@ -69,7 +69,7 @@ def _create(folder: str, runsc: list[str], rest: list[str]) -> None:
 def _keep(folder: str, runsc: list[str], rest: list[str], pid_file: str, created: int) -> int:
     network.adopt()
     network.private_mounts()
-    way_out = network.own_network(str(Path(folder, network.OUTSIDE)))
+    way_out = network.own_network()
     network.hide_host_sysctls()
     _complete(Path(rest[rest.index("--bundle") + 1], "config.json"))
     inner = Path(pid_file + ".sandbox")

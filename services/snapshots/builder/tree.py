@@ -1,10 +1,13 @@
 """Programs of one build: in namespaces and a control group of their own, so that they end together, whatever happens."""
 
 import asyncio
+import json
 import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from services.snapshots.builder.groups import Group, Limits
@@ -38,26 +41,45 @@ def python(module: str, *words: str) -> list[str]:
     return [sys.executable, "-IS", "-c", code, *words]
 
 
-class Tree:
-    """Runs one program after the other for a build; `folder` is the build's own."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """What programs of a build see: its own folder, the first of `own`, and the others, of those beside them none; nothing hidden."""
 
-    def __init__(self, name: str, folder: Path, limits: Limits, environ: Mapping[str, str]) -> None:
-        self._group, self._folder = Group(name), folder
+    own: Sequence[Path]
+    hidden: Sequence[Path]
+
+
+class Tree:
+    """Runs one program after the other for a build."""
+
+    def __init__(self, name: str, view: View, limits: Limits, environ: Mapping[str, str]) -> None:
+        self._group, self._view = Group(name), view
         self._limits, self._environ = limits, environ
 
-    async def run(self, command: Sequence[str], sink: Sink, *, own_network: bool = False) -> int:
-        """Return its exit code; what it says goes to `sink`. Cancelled, all that it began is ended first."""
+    async def run(
+        self, command: Sequence[str], sink: Sink, *, reachable: Sequence[IPv4Network] | None = None
+    ) -> int:
+        """Return its exit code; what it says goes to `sink`. Cancelled, all that it began is ended first.
+
+        `reachable`: run it in a network of its own, from which of what is private only these are reached.
+        """
         groups = await asyncio.to_thread(self._group.make, self._limits)
-        network = "own" if own_network else "host"
+        folder = self._view.own[0]
+        asked = {
+            "folder": str(folder),
+            "own": [str(path) for path in self._view.own],
+            "hidden": [str(path) for path in self._view.hidden],
+            "reachable": None if reachable is None else ",".join(map(str, reachable)),
+        }
         joining = ["sh", "-c", _JOIN, "sh", " ".join(map(str, groups)), *_APART]
         process = await asyncio.create_subprocess_exec(
             *joining,
-            *python("init", network, str(self._folder), *command),
+            *python("init", json.dumps(asked), *command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=dict(self._environ),
-            cwd=self._folder,
+            cwd=folder,
             start_new_session=True,
         )
         assert process.stdout is not None

@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.snapshots.domain import Claim
+from services.snapshots.domain import Claim, Recipe
+from services.snapshots.queries.builds import recipe_of
 
 BUILD_LOG = "build_log"
 _NOTIFY = text(f"SELECT pg_notify('{BUILD_LOG}', '')")
@@ -29,19 +30,17 @@ _CANCEL = text("""
 UPDATE builds AS b SET state = 'cancelled', updated_at = clock_timestamp()
 FROM pulls AS p WHERE p.id = ANY(:pull_ids) AND b.id = p.build_id AND b.state = 'building' RETURNING b.id
 """)
-_JOIN = text("""
+_RUNNING = """
 SELECT b.id, p.id AS pull_id FROM builds AS b JOIN pulls AS p ON p.build_id = b.id
-WHERE b.state = 'building' AND (b.organization_id, b.key) = (SELECT organization_id, key FROM builds WHERE id = :id)
-FOR KEY SHARE OF p, b
-""")
-_AGAIN = text("""
+WHERE b.state = 'building' AND b.organization_id = :organization_id AND b.key = :key"""
+_FIND, _JOIN = text(_RUNNING), text(f"{_RUNNING} FOR KEY SHARE OF p, b")
+_ADD = text("""
 INSERT INTO builds (id, organization_id, key, ref, dockerfile, context_hashes)
-SELECT :new_id, organization_id, key, ref, dockerfile, context_hashes FROM builds WHERE id = :id
-ON CONFLICT DO NOTHING RETURNING id
+VALUES (:id, :organization_id, :key, :ref, :dockerfile, :context_hashes) ON CONFLICT DO NOTHING RETURNING id
 """)
 _START = text("""
 INSERT INTO pulls (id, organization_id, image_ref, digest, build_id)
-SELECT :pull_id, organization_id, '', CAST(id AS text), id FROM builds WHERE id = :id
+VALUES (:id, :organization_id, '', CAST(CAST(:build_id AS uuid) AS text), :build_id)
 """)
 _HOLD = text("SELECT id FROM builds WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
 _FORGET = text("""
@@ -80,16 +79,41 @@ async def cancel(session: AsyncSession, pull_ids: Sequence[UUID]) -> None:
         await wake_readers(session)
 
 
-async def again(session: AsyncSession, build_id: UUID) -> tuple[UUID, UUID] | None:
-    """Have the same built once more; return the build and its work. None: somebody does that at this moment."""
-    running = (await session.execute(_JOIN, {"id": build_id})).one_or_none()
-    if running is not None:
-        return running.id, running.pull_id
-    new_id, pull_id = uuid4(), uuid4()
-    if await session.scalar(_AGAIN, {"id": build_id, "new_id": new_id}) is None:
+async def running(
+    session: AsyncSession, organization_id: UUID, recipe: Recipe
+) -> tuple[UUID, UUID] | None:
+    """Return a build of the same that runs, and its work. It may have ended when the caller comes to hold that."""
+    row = (await session.execute(_FIND, _same(organization_id, recipe))).one_or_none()
+    return None if row is None else (row.id, row.pull_id)
+
+
+async def start(
+    session: AsyncSession, organization_id: UUID, recipe: Recipe
+) -> tuple[UUID, UUID] | None:
+    """Have this built; return the build and its work. None: somebody does that at this moment."""
+    build_id, pull_id = uuid4(), uuid4()
+    said = {
+        "ref": recipe.ref,
+        "dockerfile": recipe.dockerfile,
+        "context_hashes": list(recipe.context_hashes),
+    }
+    new = {"id": build_id, **_same(organization_id, recipe), **said}
+    if await session.scalar(_ADD, new) is None:
         return None
-    await session.execute(_START, {"id": new_id, "pull_id": pull_id})
-    return new_id, pull_id
+    work = {"id": pull_id, "organization_id": organization_id, "build_id": build_id}
+    await session.execute(_START, work)
+    return build_id, pull_id
+
+
+async def again(
+    session: AsyncSession, organization_id: UUID, build_id: UUID
+) -> tuple[UUID, UUID] | None:
+    """Have the same built once more; return the build and its work. None: somebody does that at this moment."""
+    recipe = await recipe_of(session, build_id)
+    joined = (await session.execute(_JOIN, _same(organization_id, recipe))).one_or_none()
+    if joined is not None:
+        return joined.id, joined.pull_id
+    return await start(session, organization_id, recipe)
 
 
 async def forget(session: AsyncSession, ids: Sequence[UUID]) -> None:
@@ -102,3 +126,7 @@ async def forget(session: AsyncSession, ids: Sequence[UUID]) -> None:
 async def wake_readers(session: AsyncSession) -> None:
     """Tell who reads logs, when the transaction commits, that there is more, or an end."""
     await session.execute(_NOTIFY)
+
+
+def _same(organization_id: UUID, recipe: Recipe) -> dict[str, object]:
+    return {"organization_id": organization_id, "key": recipe.key(organization_id)}

@@ -15,7 +15,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.origin import Origin, current_origin
-from services.snapshots.commands.lifecycle import check_usable, leave_work, to_be_had
+from services.snapshots.commands.lifecycle import (
+    check_usable,
+    former_of,
+    leave_work,
+    to_be_had,
+)
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import Limits, OrganizationGone, State, StateConflict
 from services.snapshots.domain.bulk import (
@@ -215,7 +220,8 @@ async def _activate(
             refused |= {s.id for s in those}
             continue
         standings = [standing(s) for s in those]
-        await move(session, organization_id, standings, to, limits=limits, **values)
+        former = former_of(those[0], values)
+        await move(session, organization_id, standings, to, limits=limits, former=former, **values)
     return refused
 
 

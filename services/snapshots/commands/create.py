@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from chassis.outbox import encode
+from services.snapshots.commands.seen import BUILD_SEEN
 from services.snapshots.domain import (
     DEFAULT_ENTRYPOINT,
     Busy,
@@ -78,26 +79,26 @@ RETURNING made.state, made.ref, made.size_bytes, made.entrypoint,
     EXISTS (SELECT FROM started)"""
 _HELD_BUILD = """
 , held AS MATERIALIZED (
-    SELECT b.id AS build_id, a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.entrypoint
+    SELECT b.id AS build_id, a.id, a.repository || '@' || a.manifest_digest AS ref, a.size_bytes, a.entrypoint, {build} AS said
     FROM free, builds AS b, artifacts AS a
     WHERE b.organization_id = $2 AND b.key = $17 AND b.state = 'built' AND a.id = b.artifact_id AND a.stored
     ORDER BY b.created_at DESC LIMIT 1 FOR KEY SHARE OF a, b)
 , joined AS MATERIALIZED (
-    SELECT p.id, b.id AS build_id FROM free, builds AS b, pulls AS p
+    SELECT p.id, b.id AS build_id, {build} AS said FROM free, builds AS b, pulls AS p
     WHERE b.organization_id = $2 AND b.key = $17 AND b.state = 'building' AND p.build_id = b.id
     AND NOT EXISTS (SELECT FROM held) FOR KEY SHARE OF p, b)
 , building AS (
-    INSERT INTO builds (id, organization_id, key, ref, dockerfile, context_hashes)
+    INSERT INTO builds AS b (id, organization_id, key, ref, dockerfile, context_hashes)
     SELECT $16, $2, $17, $18, $19, $20 FROM free
     WHERE NOT EXISTS (SELECT FROM held) AND NOT EXISTS (SELECT FROM joined)
-    ON CONFLICT DO NOTHING RETURNING id)
+    ON CONFLICT DO NOTHING RETURNING id, {build} AS said)
 , started AS (
     INSERT INTO pulls (id, organization_id, image_ref, digest, build_id)
     SELECT $6, $2, $5, id::text, id FROM building RETURNING id)
 , work AS (SELECT id, build_id FROM joined UNION ALL SELECT $6, id FROM building)
 , made AS (
     """
-_BUILT = f"""{_HELD_BUILD}{_INSERT}, state, pull_id, build_id, artifact_id, ref, size_bytes, last_used_at)
+_BUILT = f"""{_HELD_BUILD.format(build=BUILD_SEEN)}{_INSERT}, state, pull_id, build_id, artifact_id, ref, size_bytes, last_used_at)
     {_VALUES.format(entrypoint="CASE WHEN held.id IS NOT NULL THEN coalesce(held.entrypoint, $12::text[]) END")},
         CASE WHEN held.id IS NULL THEN 'building' ELSE 'active' END, work.id, coalesce(held.build_id, work.build_id),
         held.id, coalesce(held.ref, ''), held.size_bytes, CASE WHEN held.id IS NOT NULL THEN now() END
@@ -110,6 +111,11 @@ _AS_MADE = (
     " || jsonb_build_object('ref', ref, 'size_bytes', size_bytes, 'entrypoint', entrypoint,"
     " 'last_use_micros', (date_part('epoch', last_used_at) * 1000000)::bigint))"
 )
+# And of one that is built what it is built from: of what was asked for before, as it was then.
+_AS_BUILT = (
+    f"jsonb_set({_AS_MADE}, '{{seen,build}}', coalesce((SELECT said FROM held), (SELECT said FROM joined),"
+    " (SELECT said FROM building)))"
+)
 CREATE_BY_TAG = _FREE + _PULL.format(unless="") + _BY_TAG + _TOLD.format(payload="$13::jsonb")
 CREATE_BY_DIGEST = (
     _FREE
@@ -118,7 +124,7 @@ CREATE_BY_DIGEST = (
     + _BY_DIGEST
     + _TOLD.format(payload=_AS_MADE)
 )
-CREATE_BUILD = _FREE + _BUILT + _TOLD.format(payload=_AS_MADE) + ", made.build_id"
+CREATE_BUILD = _FREE + _BUILT + _TOLD.format(payload=_AS_BUILT) + ", made.build_id"
 _WHY = """
 SELECT u.closed, u.limits_revision > $4, u.used >= $3, EXISTS (SELECT FROM snapshots WHERE organization_id = $1 AND name = $2)
 FROM usage AS u WHERE u.organization_id = $1"""

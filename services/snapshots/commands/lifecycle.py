@@ -82,7 +82,7 @@ async def activate(
         )
     check_usable(snapshot, limits, now)
     to, values = await to_be_had(session, organization_id, snapshot)
-    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
+    await _bring_back(session, organization_id, snapshot, to, limits, values)
     return UUID(str(snapshot.id))
 
 
@@ -99,8 +99,21 @@ async def retry(
     to, values = await to_be_had(session, organization_id, snapshot)
     # Its size may have been what it failed for; it is another one's now, or not known yet.
     values = {"size_bytes": None, **_NO_FAILURE, **values}
-    await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
+    await _bring_back(session, organization_id, snapshot, to, limits, values)
     return UUID(str(snapshot.id))
+
+
+async def _bring_back(
+    session: AsyncSession,
+    organization_id: UUID,
+    snapshot: Row[Any],
+    to: State,
+    limits: Limits,
+    values: dict[str, Any],
+) -> None:
+    former = former_of(snapshot, values)
+    known = [standing(snapshot)]
+    await move(session, organization_id, known, to, limits=limits, former=former, **values)
 
 
 def check_usable(snapshot: Row[Any], limits: Limits, now: float) -> None:
@@ -128,6 +141,12 @@ async def to_be_had(
     return await _work_for(session, organization_id, snapshot, artifact)
 
 
+def former_of(snapshot: Row[Any], values: dict[str, Any]) -> list[UUID]:
+    """Return the build that a snapshot tells of no longer, if another one makes it from now on."""
+    another = values.get("build_id") not in (None, snapshot.build_id)
+    return [snapshot.build_id] if another and snapshot.build_id is not None else []
+
+
 async def leave_work(
     session: AsyncSession,
     organization_id: UUID,
@@ -146,8 +165,6 @@ async def leave_work(
     if pulls:
         await waiting.leave(session, ids, VersionState.CANCELLED)
         await waiting.release_unwanted(session, pulls)
-        # The build may go on for others; who reads its log for one of these is told that it is over for them.
-        await builds.wake_readers(session)
 
 
 async def _work_for(
@@ -155,7 +172,7 @@ async def _work_for(
 ) -> tuple[State, dict[str, Any]]:
     """Join or start the work that makes its artifact again."""
     if snapshot.build_id is not None:
-        build_id, pull_id = await _build_again(session, snapshot.build_id)
+        build_id, pull_id = await _build_again(session, organization_id, snapshot.build_id)
         await wake_workers(session)
         return State.PENDING, {"build_id": build_id, "pull_id": pull_id}
     if not snapshot.image_ref:
@@ -178,8 +195,10 @@ async def _artifact(
     return (await session.execute(_ARTIFACT_BY_DIGEST, bound)).one_or_none()
 
 
-async def _build_again(session: AsyncSession, build_id: UUID) -> tuple[UUID, UUID]:
-    work = await builds.again(session, build_id)
+async def _build_again(
+    session: AsyncSession, organization_id: UUID, build_id: UUID
+) -> tuple[UUID, UUID]:
+    work = await builds.again(session, organization_id, build_id)
     if work is None:
         raise Busy("the same build is being asked for by somebody else: try again")
     return work

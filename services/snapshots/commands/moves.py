@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox import CHANNEL, encode
+from services.snapshots.commands import builds
 from services.snapshots.commands.seen import SEEN, seen
 from services.snapshots.commands.share_ends import end_shares_of
 from services.snapshots.domain import (
@@ -69,9 +70,12 @@ async def move(
     to: State,
     *,
     limits: Limits | None = None,
+    former: Sequence[UUID] = (),
     **values: Any,
 ) -> None:
     """Move snapshots of one organization, all or none; `values` are columns set along.
+
+    `former`: builds that they tell of no longer, forgotten if nobody does.
 
     Refused with SNAPSHOT_STATE_CONFLICT for a move the lifecycle does not know, and SNAPSHOT_QUOTA_EXCEEDED when it
     takes places beyond the quota of the `limits`, which such moves must give. Raises Busy when one changed since it was
@@ -84,6 +88,8 @@ async def move(
     moved = await _change(session, snapshots, to, values)
     if len(moved) != len(snapshots):
         raise Busy("the snapshot is being changed by somebody else: try again")
+    # Before the account, which is held last of all.
+    await builds.forget(session, former)
     freed = sum(s.state in CONSUMING for s in snapshots)
     await _account(session, organization_id, freed, len(moved) if to in CONSUMING else 0, limits)
     events = [SnapshotStateChanged(str(r.id), r.name, r.old, to, seen(r)) for r in moved]

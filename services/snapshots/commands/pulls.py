@@ -136,6 +136,9 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
     if not await _hold(session, claim):
         return False
     artifact = await _record(session, claim, made)
+    if claim.build_id is not None:
+        # Before those who waited are told of it.
+        await builds.end(session, claim.build_id, "built", artifact.id)
     waiting = await _waiting(session, claim, State.PENDING, _under_way(claim))
     entrypoint = artifact.entrypoint or made.entrypoint
     if entrypoint:
@@ -152,8 +155,6 @@ async def finish_pull(session: AsyncSession, claim: Claim, made: NewArtifact) ->
         size_bytes=artifact.size_bytes,
         last_used_at=await session.scalar(text("SELECT clock_timestamp()")),
     )
-    if claim.build_id is not None:
-        await builds.end(session, claim.build_id, "built", artifact.id)
     await switch.finish(session, claim.organization_id, claim.pull_id, artifact.id)
     await release_pull(session, claim.pull_id)
     return True

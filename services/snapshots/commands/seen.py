@@ -4,8 +4,12 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from services.snapshots.domain import SnapshotSeen
+from services.snapshots.domain import BuildSeen, SnapshotSeen
 
+# Of a row of builds that is called `b`.
+BUILD_SEEN = """jsonb_build_object('dockerfile', b.dockerfile, 'context_hashes', b.context_hashes, 'ref', b.ref,
+    'create_micros', (date_part('epoch', b.created_at) * 1000000)::bigint,
+    'update_micros', (date_part('epoch', b.updated_at) * 1000000)::bigint)"""
 # Columns by the names of the event's fields.
 _COLUMNS = {
     "general": "s.general",
@@ -27,6 +31,7 @@ _COLUMNS = {
     "create_micros": "(date_part('epoch', s.created_at) * 1000000)::bigint",
     "update_micros": "(date_part('epoch', s.updated_at) * 1000000)::bigint",
     "last_use_micros": "(date_part('epoch', s.last_used_at) * 1000000)::bigint",
+    "build": f"(SELECT {BUILD_SEEN} FROM builds AS b WHERE b.id = s.build_id)",
 }
 # Of a table or a changed row that is called `s`; for `sqlalchemy.text`, to which a colon means a parameter.
 SEEN = ", ".join(f"{sql} AS {name}" for name, sql in _COLUMNS.items()).replace("::", "\\:\\:")
@@ -34,4 +39,7 @@ SEEN = ", ".join(f"{sql} AS {name}" for name, sql in _COLUMNS.items()).replace("
 
 def seen(row: Row[Any]) -> SnapshotSeen:
     """Return what a row that was read with SEEN says."""
-    return SnapshotSeen(**{name: getattr(row, name) for name in _COLUMNS})
+    said = {name: getattr(row, name) for name in _COLUMNS}
+    if said["build"] is not None:
+        said["build"] = BuildSeen(**said["build"])
+    return SnapshotSeen(**said)

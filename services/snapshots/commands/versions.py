@@ -5,7 +5,7 @@ transaction. Pulls are held before the snapshot, and artifacts after it.
 """
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import text
@@ -13,15 +13,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.origin import current_origin
 from chassis.outbox import announce
-from services.snapshots.commands import waiting
+from services.snapshots.commands import builds, waiting
 from services.snapshots.commands.moves import wake_workers
 from services.snapshots.commands.switch import switch
+from services.snapshots.commands.version_work import (
+    Asked,
+    Image,
+    Work,
+    built,
+    hold,
+    keep,
+    stored,
+)
 from services.snapshots.domain import (
+    NO_BUILDS,
     Audited,
+    BuilderUnavailable,
     Busy,
     Limits,
     LimitsOutdated,
     OrganizationGone,
+    Recipe,
     SnapshotGeneral,
     SnapshotVersionCreated,
     State,
@@ -29,34 +41,25 @@ from services.snapshots.domain import (
     VersionNotFound,
     VersionState,
     VersionStateConflict,
+    Wish,
 )
 from services.snapshots.queries import one
+from services.snapshots.queries.builds import recipe_of
 
 _TOUCH = text("""
 UPDATE snapshots SET generation = generation + 1, last_version = last_version + :more
 WHERE id = :id AND state = 'active' AND generation = :generation RETURNING last_version
 """)
 _ADD = text("""
-INSERT INTO versions (snapshot_id, number, image_ref, state, pull_id, created_by)
-VALUES (:id, :number, :image_ref, 'pending', :pull_id, :by)
+INSERT INTO versions (snapshot_id, number, image_ref, state, pull_id, build_id, created_by)
+VALUES (:id, :number, :image_ref, 'pending', :pull_id, :build_id, :by)
 """)
 _AGAIN = text("""
-UPDATE versions SET state = 'pending', pull_id = :pull_id, error_code = '', error_reason = '', error_remedy = ''
+UPDATE versions SET state = 'pending', pull_id = :pull_id, build_id = coalesce(:build_id, build_id),
+    error_code = '', error_reason = '', error_remedy = ''
 WHERE snapshot_id = :id AND number = :number
 """)
 _ONE = text("SELECT * FROM versions WHERE snapshot_id = :id AND number = :number")
-_FIND_PULL = text(
-    "SELECT id FROM pulls WHERE organization_id = :organization_id AND image_ref = :image_ref AND digest = :digest"
-)
-_START_PULL = text(
-    "INSERT INTO pulls (id, organization_id, image_ref, digest) VALUES (:id, :organization_id, :image_ref, :digest)"
-    " ON CONFLICT DO NOTHING RETURNING id"
-)
-_STORED = text("""
-SELECT a.id FROM artifacts AS a JOIN artifact_digests AS d ON d.artifact_id = a.id
-WHERE d.organization_id = :organization_id AND d.digest = :digest AND a.stored
-""")
-_KEEP = text("SELECT id FROM artifacts WHERE id = :id AND stored FOR KEY SHARE")
 # A create that commits at the same time and takes a place waits for this, or this for it.
 _STILL = text(
     "SELECT closed, limits_revision > :revision AS outdated FROM usage"
@@ -68,27 +71,26 @@ async def set_image(
     session: AsyncSession,
     organization_id: UUID,
     ref: str,
-    image_ref: str,
-    digest: str,
+    wish: Wish,
     limits: Limits,
     now: float,
 ) -> tuple[UUID, int]:
-    """Make a version of this image (`digest`: what that is pinned by, or empty); return the snapshot's id and its number.
-
-    Refused as SetImage says.
-    """
+    """Make a version of this; return the snapshot's id and its number. Refused as SetImage says."""
     limits.check_not_suspended(now)
     snapshot = await _changeable(session, organization_id, ref)
-    artifact = await _stored(session, organization_id, digest)
-    asked = None if artifact else (image_ref, "")
-    pull, pulls = await _pulls(session, organization_id, snapshot.id, asked)
+    asked: Asked = wish.recipe or Image(wish.image_ref, "")
+    there = await _there(session, organization_id, wish.digest, wish.recipe)
+    work, pulls = await hold(session, organization_id, snapshot.id, None if there else asked)
+    work = there or work
     number = await _touch(session, snapshot, more=1)
+    await keep(session, work)
     await waiting.leave(session, [snapshot.id], VersionState.SUPERSEDED)
-    new = {"id": snapshot.id, "number": number, "image_ref": image_ref, "pull_id": pull}
+    new = {"id": snapshot.id, "number": number, "image_ref": wish.image_ref, **_waits_for(work)}
     await session.execute(_ADD, {**new, "by": current_origin.get().user_id})
-    created = SnapshotVersionCreated(str(snapshot.id), snapshot.name, number, image_ref)
+    image = wish.recipe.ref if wish.recipe else wish.image_ref
+    created = SnapshotVersionCreated(str(snapshot.id), snapshot.name, number, image)
     await announce(session, created, organization_id=organization_id)
-    await _go(session, organization_id, (snapshot.id, number), artifact)
+    await _go(session, organization_id, (snapshot.id, number), work)
     await waiting.release_unwanted(session, pulls)
     await _check_still(session, organization_id, limits)
     return snapshot.id, number
@@ -101,35 +103,78 @@ async def roll_back(
     number: int,
     limits: Limits,
     now: float,
+    *,
+    no_builder: str,
 ) -> UUID:
-    """Let it stand for a version again, as soon as that is in the store; return the snapshot's id. Refused as RollBack says."""
+    """Let it stand for a version again, as soon as that is in the store; return the snapshot's id. Refused as RollBack says.
+
+    `no_builder`: why nothing is built here; empty: something is.
+    """
     limits.check_not_suspended(now)
     snapshot = await _changeable(session, organization_id, ref)
     if number == snapshot.version:
-        _, pulls = await _pulls(session, organization_id, snapshot.id, None)
-        if pulls:
-            await _touch(session, snapshot)
-            await waiting.leave(session, [snapshot.id], VersionState.SUPERSEDED)
-            await waiting.release_unwanted(session, pulls)
+        await _stay(session, organization_id, snapshot)
         return UUID(str(snapshot.id))
     version = await _version(session, snapshot, number)
+    recipe = None
+    if version.build_id is not None:
+        recipe = await recipe_of(session, version.build_id)
     digest = version.ref.rpartition("@")[2]
-    artifact = await _stored(session, organization_id, digest)
-    if artifact is None and not version.image_ref:
-        message = f"version {number} was built, and is in the store no longer: build it again"
-        raise VersionStateConflict(message, number=str(number), current=version.state)
-    asked = None if artifact else (version.image_ref, digest)
-    pull, pulls = await _pulls(session, organization_id, snapshot.id, asked)
+    there = await _there(session, organization_id, digest, recipe)
+    asked = None if there else _made_of(version, digest, recipe, no_builder)
+    work, pulls = await hold(session, organization_id, snapshot.id, asked)
+    work = there or work
     await _touch(session, snapshot)
+    await keep(session, work)
     await waiting.leave(session, [snapshot.id], VersionState.SUPERSEDED)
-    if artifact is None:
-        again = {"id": snapshot.id, "number": number, "pull_id": pull}
-        await session.execute(_AGAIN, again)
+    again = {"id": snapshot.id, "number": number, **_waits_for(work)}
+    await session.execute(_AGAIN, again)
+    if there is None:
         await announce(session, _asked(snapshot, number), organization_id=organization_id)
-    await _go(session, organization_id, (snapshot.id, number), artifact)
+    await _go(session, organization_id, (snapshot.id, number), work)
+    if work.build_id is not None:
+        # Another build makes it now: nobody tells of the former any more.
+        await builds.forget(session, [version.build_id])
     await waiting.release_unwanted(session, pulls)
     await _check_still(session, organization_id, limits)
     return UUID(str(snapshot.id))
+
+
+async def _stay(session: AsyncSession, organization_id: UUID, snapshot: Any) -> None:
+    """End what is under way instead of the current version."""
+    _, pulls = await hold(session, organization_id, snapshot.id, None)
+    if pulls:
+        await _touch(session, snapshot)
+        await waiting.leave(session, [snapshot.id], VersionState.SUPERSEDED)
+        await waiting.release_unwanted(session, pulls)
+
+
+async def _there(
+    session: AsyncSession, organization_id: UUID, digest: str, recipe: Recipe | None
+) -> Work | None:
+    """Return what is in the store already: exactly that, or what was built of the same."""
+    found = await stored(session, organization_id, digest)
+    if found is None and recipe is not None:
+        found = await built(session, organization_id, recipe)
+    return found
+
+
+def _made_of(version: Any, digest: str, recipe: Recipe | None, no_builder: str) -> Asked:
+    """Return what makes a version again that is in the store no longer."""
+    if version.image_ref:
+        return Image(version.image_ref, digest)
+    if recipe is None:
+        message = f"version {version.number} is in the store no longer, and nothing tells what it was made of"
+        raise VersionStateConflict(message, number=str(version.number), current=version.state)
+    if no_builder:
+        raise BuilderUnavailable(
+            f"version {version.number} would have to be built again, and {NO_BUILDS}: {no_builder}"
+        )
+    return recipe
+
+
+def _waits_for(work: Work) -> dict[str, UUID | None]:
+    return {"pull_id": work.pull_id, "build_id": work.build_id}
 
 
 async def _changeable(session: AsyncSession, organization_id: UUID, ref: str) -> Any:
@@ -156,33 +201,6 @@ async def _version(session: AsyncSession, snapshot: Any, number: int) -> Any:
     return version
 
 
-async def _stored(session: AsyncSession, organization_id: UUID, digest: str) -> UUID | None:
-    """Return the artifact of this digest, if the organization has it in the store."""
-    bound = {"organization_id": organization_id, "digest": digest}
-    found: UUID | None = await session.scalar(_STORED, bound) if digest else None
-    return found
-
-
-async def _pulls(
-    session: AsyncSession, organization_id: UUID, snapshot_id: UUID, asked: tuple[str, str] | None
-) -> tuple[UUID | None, set[UUID]]:
-    """Hold the pulls that the snapshot's versions wait for, and one for `asked` (image and digest), which may be new.
-
-    All in one order: who asks for what another one leaves must not wait for who asks for the opposite.
-    """
-    old = await waiting.pulls_of_versions(session, [snapshot_id])
-    if asked is None:
-        return None, await waiting.hold(session, old)
-    bound = {"organization_id": organization_id, "image_ref": asked[0], "digest": asked[1]}
-    found: UUID | None = await session.scalar(_FIND_PULL, bound)
-    held = await waiting.hold(session, old | ({found} if found else set()))
-    if found is None or found not in held:
-        found = await session.scalar(_START_PULL, {**bound, "id": uuid4()})
-    if found is None:
-        raise Busy("the same image is being asked for by somebody else: try again")
-    return found, held & old
-
-
 async def _touch(session: AsyncSession, snapshot: Any, more: int = 0) -> int:
     """Hold the snapshot if it is as it was read; return the number of its last version."""
     bound = {"id": snapshot.id, "generation": snapshot.generation, "more": more}
@@ -193,15 +211,13 @@ async def _touch(session: AsyncSession, snapshot: Any, more: int = 0) -> int:
 
 
 async def _go(
-    session: AsyncSession, organization_id: UUID, chosen: tuple[UUID, int], artifact: UUID | None
+    session: AsyncSession, organization_id: UUID, chosen: tuple[UUID, int], work: Work
 ) -> None:
-    """Switch at once to a version whose artifact is there, or have it fetched."""
-    if artifact is None:
+    """Switch at once to a version whose artifact is there, or have it made."""
+    if work.artifact_id is None:
         await wake_workers(session)
-        return
-    if await session.scalar(_KEEP, {"id": artifact}) is None:
-        raise Busy("the image left the store in this moment: try again")
-    await switch(session, organization_id, [chosen], artifact)
+    else:
+        await switch(session, organization_id, [chosen], work.artifact_id)
 
 
 async def _check_still(session: AsyncSession, organization_id: UUID, limits: Limits) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.snapshots.commands import builds
 from services.snapshots.commands.blobs import release_pulls
 from services.snapshots.domain import VersionState
 
@@ -38,6 +39,8 @@ async def hold(session: AsyncSession, pulls: Iterable[UUID]) -> set[UUID]:
 async def leave(session: AsyncSession, snapshot_ids: Sequence[UUID], state: VersionState) -> None:
     """Let versions of these snapshots, which the caller holds, wait no longer."""
     await session.execute(_LEAVE, {"ids": list(snapshot_ids), "state": state})
+    # A build may go on for others; who reads its log for one of these is told that it is over for them.
+    await builds.wake_readers(session)
 
 
 async def release_unwanted(session: AsyncSession, pulls: Iterable[UUID]) -> None:

@@ -9,6 +9,7 @@ from services.snapshots.domain import (
     ImageOrBuildRequired,
     Limits,
     Resources,
+    Wish,
     check_name,
     check_resources,
     entrypoint_from,
@@ -39,10 +40,12 @@ def draft_from_proto(request: pb.CreateSnapshotRequest, limits: Limits, now: flo
     return Draft(request.name, request.image_ref, digest, entrypoint, resources, region_id, build)
 
 
-def image_from_proto(request: version_service_pb2.SetImageRequest) -> tuple[str, str]:
-    """Return an image and the digest that it is pinned by (empty: none). Builds pass: see `wants_build`."""
+def wish_from_proto(request: version_service_pb2.SetImageRequest) -> Wish:
+    """Return what the version is to be made of. Refused with IMAGE_…, DOCKERFILE_INVALID or CONTEXT_HASH_INVALID."""
     _check_source(request, None)
-    return request.image_ref, "" if wants_build(request) else pinned(request.image_ref)
+    if wants_build(request):
+        return Wish("", "", recipe(request.build.dockerfile, request.build.context_hashes))
+    return Wish(request.image_ref, pinned(request.image_ref))
 
 
 def wants_build(request: _Source) -> bool:

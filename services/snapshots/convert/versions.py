@@ -9,7 +9,7 @@ from services.snapshots.domain import version_state
 
 def version_to_proto(row: Any) -> version_pb2.Version:
     """Return a version of queries.versions."""
-    state = version_state(row.state, current=row.current, running=row.running)
+    state = version_state(row.state, current=row.current, running=row.running, built=row.built)
     version = version_pb2.Version(
         number=row.number,
         create_time=to_timestamp(row.created_at),
@@ -21,6 +21,7 @@ def version_to_proto(row: Any) -> version_pb2.Version:
         ref=row.ref,
         size_bytes=row.size_bytes,
         stored=row.stored,
+        build_ref=row.build_ref,
     )
     if row.error_code:
         failure = version.failure

@@ -12,6 +12,7 @@ from services.snapshots.domain.draft import (
 )
 from services.snapshots.domain.events import (
     Audited,
+    BuildSeen,
     SnapshotCreated,
     SnapshotRemoved,
     SnapshotSeen,
@@ -29,6 +30,7 @@ from services.snapshots.domain.limits import (
     Suspension,
 )
 from services.snapshots.domain.refusals import (
+    NO_BUILDS,
     BuilderUnavailable,
     BuildNotFound,
     Busy,
@@ -88,6 +90,7 @@ from services.snapshots.domain.versions import (
     VERSIONS_KEPT,
     VERSIONS_REMEMBERED,
     VersionState,
+    Wish,
     version_state,
 )
 from services.snapshots.domain.work import (
@@ -107,12 +110,14 @@ __all__ = [
     "MOST_SHARES",
     "MOVES",
     "NAME_LENGTH",
+    "NO_BUILDS",
     "VERSIONS_KEPT",
     "VERSIONS_REMEMBERED",
     "Audited",
     "Blob",
     "Build",
     "BuildNotFound",
+    "BuildSeen",
     "BuilderUnavailable",
     "Busy",
     "Cause",
@@ -174,6 +179,7 @@ __all__ = [
     "VersionNotFound",
     "VersionState",
     "VersionStateConflict",
+    "Wish",
     "check_move",
     "check_name",
     "check_resources",

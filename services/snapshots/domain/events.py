@@ -3,6 +3,17 @@
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True, slots=True)
+class BuildSeen:
+    """See ratoon.events.v1.BuildSeen."""
+
+    dockerfile: str
+    context_hashes: list[str]
+    ref: str
+    create_micros: int
+    update_micros: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotSeen:
     """See ratoon.events.v1.SnapshotSeen."""
@@ -26,6 +37,7 @@ class SnapshotSeen:
     last_use_micros: int | None = None
     version: int = 1
     use_count: int = 0
+    build: BuildSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,10 @@ class DockerfileInvalid(Refusal):
     kind, reason = Kind.INVALID_ARGUMENT, "DOCKERFILE_INVALID"
 
 
+# What is told in front of what is missing.
+NO_BUILDS = "this installation builds no Dockerfiles"
+
+
 class BuilderUnavailable(Refusal):
     kind, reason = Kind.FAILED_PRECONDITION, "BUILDER_UNAVAILABLE"
 

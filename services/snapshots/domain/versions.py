@@ -1,13 +1,24 @@
 """What a snapshot was, is and may become."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
+from services.snapshots.domain.build import Recipe
 from services.snapshots.domain.states import State
 
 # How many versions of a snapshot keep their bytes by default, the current one among them.
 VERSIONS_KEPT = 10
 # How many versions besides the current one are remembered at all.
 VERSIONS_REMEMBERED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a new version is to be made of: an image and what that is pinned by (empty: nothing), or a recipe."""
+
+    image_ref: str
+    digest: str
+    recipe: Recipe | None = None
 
 
 class VersionState(StrEnum):
@@ -37,10 +48,15 @@ _OF_CURRENT = {
 }
 
 
-def version_state(stored: str, *, current: bool, running: bool) -> VersionState:
-    """Return where a version is. `stored`: its own state, or, of the current one, that of the snapshot."""
+def version_state(stored: str, *, current: bool, running: bool, built: bool) -> VersionState:
+    """Return where a version is. `stored`: its own state, or, of the current one, that of the snapshot.
+
+    `running`: somebody works on what it waits for; `built`: that is a build.
+    """
     if current:
         return _OF_CURRENT[State(stored)]
+    if stored == V.PENDING and built:
+        return V.BUILDING
     if stored == V.PENDING and running:
         return V.PULLING
     return VersionState(stored)

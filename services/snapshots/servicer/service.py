@@ -20,6 +20,7 @@ from services.snapshots.convert.drafts import draft_from_proto, wants_build
 from services.snapshots.convert.pages import page_from_proto
 from services.snapshots.convert.snapshots import created_to_proto, fill, fill_build, whole
 from services.snapshots.domain import (
+    NO_BUILDS,
     BuilderUnavailable,
     Draft,
     Limits,
@@ -80,9 +81,7 @@ class SnapshotServicer(SnapshotServiceServicer):
         async def create_under(limits: Limits) -> tuple[pb.CreateSnapshotResponse, bool]:
             draft = draft_from_proto(request, limits, time.time())
             if wants_build(request) and self._no_builder:
-                raise BuilderUnavailable(
-                    f"this installation builds no Dockerfiles: {self._no_builder}"
-                )
+                raise BuilderUnavailable(f"{NO_BUILDS}: {self._no_builder}")
             if request.request_id:
                 return await self._create_once(request, draft, limits)
             async with self._pool.acquire() as connection:
@@ -173,6 +172,7 @@ class SnapshotServicer(SnapshotServiceServicer):
         log = self._logs.read(
             UUID(request.organization_id),
             request.ref.text,
+            version=request.version,
             offset=max(0, request.offset),
             follow=request.follow,
         )

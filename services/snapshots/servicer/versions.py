@@ -13,9 +13,9 @@ from chassis.grpc.interceptors import current_caller
 from ratoon.snapshots.v1 import version_service_pb2 as pb
 from ratoon.snapshots.v1.version_service_pb2_grpc import VersionServiceServicer
 from services.snapshots.commands import versions
-from services.snapshots.convert.drafts import image_from_proto, wants_build
+from services.snapshots.convert.drafts import wish_from_proto
 from services.snapshots.convert.versions import version_to_proto
-from services.snapshots.domain import BuilderUnavailable, Limits
+from services.snapshots.domain import NO_BUILDS, BuilderUnavailable, Limits, Wish
 from services.snapshots.peers import Organizations
 from services.snapshots.queries import shares
 from services.snapshots.queries import versions as queries
@@ -26,20 +26,22 @@ Context = ServicerContext[Any, Any]
 
 
 class VersionServicer(VersionServiceServicer):
-    def __init__(self, database: Database, organizations: Organizations) -> None:
+    """`no_builder`: why nothing is built here; empty: something is."""
+
+    def __init__(self, database: Database, organizations: Organizations, no_builder: str) -> None:
         self._sessions = database.sessions
         self._pool = database.pool
         self._organizations = organizations
+        self._no_builder = no_builder
 
     async def SetImage(self, request: pb.SetImageRequest, context: Context) -> pb.SetImageResponse:
-        image = image_from_proto(request)
-        # Where Dockerfiles are built, such a version waits for its build as others wait for their pull.
-        if wants_build(request):
-            raise BuilderUnavailable("this installation builds no Dockerfiles")
+        wish = wish_from_proto(request)
+        if wish.recipe is not None and self._no_builder:
+            raise BuilderUnavailable(f"{NO_BUILDS}: {self._no_builder}")
 
         async def set_under(limits: Limits) -> pb.SetImageResponse:
             async def act(session: AsyncSession) -> pb.SetImageResponse:
-                return await _set_once(session, request, image, limits)
+                return await _set_once(session, request, wish, limits)
 
             return await change(self._sessions, act)
 
@@ -60,7 +62,13 @@ class VersionServicer(VersionServiceServicer):
         async def roll_back_under(limits: Limits) -> Any:
             async def act(session: AsyncSession) -> Any:
                 id_ = await versions.roll_back(
-                    session, organization_id, request.ref.text, number, limits, time.time()
+                    session,
+                    organization_id,
+                    request.ref.text,
+                    number,
+                    limits,
+                    time.time(),
+                    no_builder=self._no_builder,
                 )
                 return await queries.version(session, id_, number)
 
@@ -71,7 +79,7 @@ class VersionServicer(VersionServiceServicer):
 
 
 async def _set_once(
-    session: AsyncSession, request: pb.SetImageRequest, image: tuple[str, str], limits: Limits
+    session: AsyncSession, request: pb.SetImageRequest, wish: Wish, limits: Limits
 ) -> pb.SetImageResponse:
     """Set the image; under the client's key if there is one: the same request again gets the first answer."""
     caller, sent = current_caller.get(), request.SerializeToString(deterministic=True)
@@ -82,7 +90,7 @@ async def _set_once(
             return pb.SetImageResponse.FromString(before)
     organization_id = UUID(request.organization_id)
     id_, number = await versions.set_image(
-        session, organization_id, request.ref.text, *image, limits, time.time()
+        session, organization_id, request.ref.text, wish, limits, time.time()
     )
     row = await queries.version(session, id_, number)
     answer = pb.SetImageResponse(version=version_to_proto(row))

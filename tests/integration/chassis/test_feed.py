@@ -392,3 +392,25 @@ async def test_a_gateway_watches_what_its_users_are_told_and_nothing_else(
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Watch(request, metadata=gateway).read()
         assert error_info(refused.value).reason == "SERVICE_REFUSED"
+
+
+async def test_what_is_large_is_told_in_portions(
+    database: Database, feed_channel: grpc.aio.Channel, keyring: Keyring
+) -> None:
+    """Together it would be more than a reader takes."""
+    name = "n" * (400 << 10)
+    async with database.sessions.begin() as session:
+        for n in range(50):
+            await announce(session, ApiKeyDeleted(str(n), name=name))
+        await announce(session, ApiKeyDeleted("last"))
+    stub = EventFeedServiceStub(feed_channel)
+    me = keyring.identity("auth").metadata()
+    stream = stub.Watch(pb.WatchRequest(), metadata=me)
+    shown: list[str] = []
+    async with asyncio.timeout(20):
+        while len(shown) < 51:
+            answer = await _read(stream)
+            assert answer.events
+            shown += [e.api_key_deleted.api_key_id for e in answer.events]
+            assert {e.api_key_deleted.name for e in answer.events} <= {name, "n"}
+    assert shown == [*(str(n) for n in range(50)), "last"]

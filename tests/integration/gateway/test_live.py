@@ -19,6 +19,7 @@ from gateway.__main__ import follow
 from gateway.app import Gateway
 from gateway.live import connection, door, packets
 from gateway.server import serve
+from ratoon.events.v1 import event_pb2
 from tests.gateway_fakes import ACCOUNT, KEY, ORG, OTHER, OWNER, SHOWN_STAMP, Fakes, Known
 from tests.gateway_fakes.feed import created, lent, moved, removed, unshared
 from tests.identities import Keyring
@@ -183,6 +184,27 @@ async def test_both_sides_of_a_share_hear_of_it(stage: Stage) -> None:
                 ("snapshot.shared", {**sides, "rights": ["read"], "expiresAt": until}),
                 ("snapshot.unshared", {**sides, "cause": "expired"}),
             ]
+
+
+async def test_what_it_is_built_from_is_shown(stage: Stage) -> None:
+    second = 1_767_225_600_000_000
+    build = event_pb2.BuildSeen(
+        dockerfile="FROM a:1\n",
+        context_hashes=["b", "a"],
+        ref="daytona-x:daytona",
+        create_micros=second,
+        update_micros=second + 500_000,
+    )
+    async with stage.ear() as ear:
+        stage.fakes.feed.happen(moved("s1", "building", "active", build=build))
+        ((_, said),) = await ear.until(1)
+    assert said["snapshot"]["buildInfo"] == {
+        "dockerfileContent": "FROM a:1\n",
+        "contextHashes": ["b", "a"],
+        "createdAt": "2026-01-01T00:00:00.000Z",
+        "updatedAt": "2026-01-01T00:00:00.500Z",
+        "snapshotRef": "daytona-x:daytona",
+    }
 
 
 async def test_nobody_hears_what_happens_elsewhere(stage: Stage) -> None:

@@ -55,6 +55,7 @@ async def test_versions_are_shown(fakes: Fakes, client: httpx.AsyncClient) -> No
         "errorReason": None,
         "errorRemedy": None,
         "progress": None,
+        "buildRef": None,
         "createdAt": SHOWN_STAMP,
         "createdBy": None,
     }

@@ -2,16 +2,17 @@
 
 import asyncio
 import hashlib
+import json
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import grpc
 import pytest
 
-from ratoon.snapshots.v1 import bulk_job_pb2, snapshot_pb2
-from ratoon.snapshots.v1 import bulk_job_service_pb2 as bulk_pb
+from ratoon.snapshots.v1 import snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from services.snapshots.builder.log import BuildLog
 from services.snapshots.domain import Claim
@@ -19,9 +20,10 @@ from services.snapshots.worker.lease import LeaseLost
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import limits
+from tests.integration.snapshots.test_bulk import ACTIVATE, DONE, do
 from tests.integration.snapshots.world import Member, World, a_world, refused
 
-_TEXT = "FROM alpine:3.20\nRUN true\n"
+TEXT = "FROM alpine:3.20\nRUN true\n"
 _DIGEST = "sha256:" + "b" * 64
 
 
@@ -34,8 +36,8 @@ async def world(make_database: MakeDatabase, keyring: Keyring) -> AsyncIterator[
             yield world
 
 
-async def _build(
-    who: Member, name: str = "built", text: str = _TEXT, *hashes: str, **more: str
+async def build(
+    who: Member, name: str = "built", text: str = TEXT, *hashes: str, **more: str
 ) -> snapshot_pb2.Snapshot:
     build = pb.Build(dockerfile=text, context_hashes=hashes)
     return await who.create(name, "", build=build, **more)
@@ -47,12 +49,15 @@ async def _claim(world: World) -> Claim:
     return claim
 
 
-def _log(who: Member, ref: str, *, follow: bool = False, offset: int = 0) -> "Reader":
+def read_log(
+    who: Member, ref: str, *, follow: bool = False, offset: int = 0, version: int = 0
+) -> "Reader":
     request = pb.StreamBuildLogRequest(
         organization_id=who.organization,
         ref=pb.SnapshotRef(text=ref),
         follow=follow,
         offset=offset,
+        version=version,
     )
     return Reader(who.world.stub.StreamBuildLog(request, metadata=who.metadata))
 
@@ -81,16 +86,16 @@ class Reader:
 
 
 async def test_what_is_asked_for_is_told(me: Member) -> None:
-    made = await _build(me, "built", _TEXT, "b", "a", request_id="key-1")
+    made = await build(me, "built", TEXT, "b", "a", request_id="key-1")
     assert made.state == snapshot_pb2.SNAPSHOT_STATE_BUILDING
     assert (made.image_ref, made.ref, list(made.entrypoint)) == ("", "", [])
-    said = hashlib.sha256((_TEXT + "ab").encode()).hexdigest()
+    said = hashlib.sha256((TEXT + "ab").encode()).hexdigest()
     assert made.build.ref == f"daytona-{said}:daytona"
-    assert (made.build.dockerfile, list(made.build.context_hashes)) == (_TEXT, ["b", "a"])
+    assert (made.build.dockerfile, list(made.build.context_hashes)) == (TEXT, ["b", "a"])
     got = await me.get(made.id)
     assert (got.build, got.progress.phase) == (made.build, "waiting")
     assert [s.build for s in (await me.page()).snapshots] == [made.build]
-    assert await _build(me, "built", _TEXT, "b", "a", request_id="key-1") == made
+    assert await build(me, "built", TEXT, "b", "a", request_id="key-1") == made
     assert await me.events() == [("snapshot_created", "building")]
     assert await me.usage() == (1, 1)
 
@@ -101,40 +106,40 @@ async def test_builds_obey_names_and_quotas_and_nothing_of_a_refused_one_stays(
     poor = world.member()
     world.orgs.answers[poor.organization] = limits(quota=1)
     for who in (me, poor):
-        await _build(who)
+        await build(who)
     async with refused("SNAPSHOT_QUOTA_EXCEEDED"):
-        await _build(poor, "other", "FROM b:1\n")
+        await build(poor, "other", "FROM b:1\n")
     async with refused("SNAPSHOT_NAME_TAKEN"):
-        await _build(me, text="FROM b:1\n")
+        await build(me, text="FROM b:1\n")
     async with refused("CONTEXT_HASH_INVALID", grpc.StatusCode.INVALID_ARGUMENT):
-        await _build(me, "c", _TEXT, "../a")
+        await build(me, "c", TEXT, "../a")
     async with refused("DOCKERFILE_INVALID", grpc.StatusCode.INVALID_ARGUMENT):
-        await _build(me, "c", "FROM \0")
+        await build(me, "c", "FROM \0")
     rows = await world.database.pool.fetch(
         "SELECT dockerfile FROM builds WHERE organization_id = ANY($1)",
         [UUID(me.organization), UUID(poor.organization)],
     )
-    assert [row["dockerfile"] for row in rows] == [_TEXT] * 2
+    assert [row["dockerfile"] for row in rows] == [TEXT] * 2
 
 
 async def test_ten_who_ask_for_the_same_at_once_share_one_build(world: World, me: Member) -> None:
-    made = await asyncio.gather(*(_build(me, f"n{n}") for n in range(10)))
+    made = await asyncio.gather(*(build(me, f"n{n}") for n in range(10)))
     rows = await world.database.pool.fetch(
         "SELECT id FROM builds WHERE organization_id = $1", UUID(me.organization)
     )
     assert len(rows) == 1
-    claim = await _mine(world, me)
+    claim = await claim_of(world, me)
     assert await world.finish(claim, _DIGEST)
     got = [await me.get(m.id) for m in made]
     assert {s.state for s in got} == {snapshot_pb2.SNAPSHOT_STATE_ACTIVE}
     assert len({s.ref for s in got}) == 1
-    again = await _build(me, "again")
+    again = await build(me, "again")
     assert (again.state, again.ref) == (snapshot_pb2.SNAPSHOT_STATE_ACTIVE, got[0].ref)
     assert list(again.entrypoint) == ["sleep", "infinity"]
     assert await me.usage() == (11, 11)
 
 
-async def _mine(world: World, me: Member) -> Claim:
+async def claim_of(world: World, me: Member) -> Claim:
     """Claim until it is work of this organization: other tests have left theirs."""
     while (claim := await _claim(world)).organization_id != UUID(me.organization):
         await world.fail(claim)
@@ -142,11 +147,11 @@ async def _mine(world: World, me: Member) -> Claim:
 
 
 async def test_a_log_is_followed_to_the_end_and_never_anothers(world: World, me: Member) -> None:
-    made, other = await _build(me), await _build(me, "other", "FROM other:1\n")
-    joined = await _build(me, "joined")
-    readers = [_log(me, ref, follow=True) for ref in (made.id, "joined")]
-    first = await _mine(world, me)
-    second = await _mine(world, me)
+    made, other = await build(me), await build(me, "other", "FROM other:1\n")
+    joined = await build(me, "joined")
+    readers = [read_log(me, ref, follow=True) for ref in (made.id, "joined")]
+    first = await claim_of(world, me)
+    second = await claim_of(world, me)
     if first.build_id != await _build_id(world, made.id):
         first, second = second, first
     sessions = world.database.sessions
@@ -159,13 +164,13 @@ async def test_a_log_is_followed_to_the_end_and_never_anothers(world: World, me:
     assert await world.finish(first, _DIGEST)
     for reader in readers:
         assert await reader.to_the_end() == b"one\ntwo\n"
-    assert await _log(me, joined.id, offset=2).to_the_end() == b"e\ntwo\n"
-    assert await _log(me, made.id, offset=99, follow=True).to_the_end() == b""
-    assert await _log(me, other.id).to_the_end() == b"of the other\n"
+    assert await read_log(me, joined.id, offset=2).to_the_end() == b"e\ntwo\n"
+    assert await read_log(me, made.id, offset=99, follow=True).to_the_end() == b""
+    assert await read_log(me, other.id).to_the_end() == b"of the other\n"
     with pytest.raises(LeaseLost):
         async with BuildLog(sessions, first, 1 << 20) as late:
             await late.say("too late\n")
-    assert await _log(me, made.id).to_the_end() == b"one\ntwo\n"
+    assert await read_log(me, made.id).to_the_end() == b"one\ntwo\n"
 
 
 async def _build_id(world: World, snapshot: str) -> UUID:
@@ -176,25 +181,25 @@ async def _build_id(world: World, snapshot: str) -> UUID:
 
 
 async def test_a_failure_is_told_by_state_and_log(world: World, me: Member) -> None:
-    made = await _build(me)
-    reader = _log(me, made.id, follow=True)
-    assert await world.fail(await _mine(world, me), "BUILD_STEP_FAILED")
+    made = await build(me)
+    reader = read_log(me, made.id, follow=True)
+    assert await world.fail(await claim_of(world, me), "BUILD_STEP_FAILED")
     assert b"BUILD_STEP_FAILED: cause" in await reader.to_the_end()
     got = await me.get(made.id)
     assert got.state == snapshot_pb2.SNAPSHOT_STATE_BUILD_FAILED
     assert got.failure.code == "BUILD_STEP_FAILED"
     assert await me.usage() == (0, 1)
     # What failed is not what is shared.
-    again = await _build(me, "again")
+    again = await build(me, "again")
     assert again.state == snapshot_pb2.SNAPSHOT_STATE_BUILDING
-    assert await _log(me, again.id).to_the_end() == b""
-    assert b"cause" in await _log(me, made.id).to_the_end()
+    assert await read_log(me, again.id).to_the_end() == b""
+    assert b"cause" in await read_log(me, made.id).to_the_end()
 
 
 async def test_a_log_ends_for_who_waits_no_longer(world: World, me: Member) -> None:
-    leaving, gone, staying = [await _build(me, name) for name in ("leaving", "gone", "staying")]
-    readers = [_log(me, s.id, follow=True) for s in (leaving, gone, staying)]
-    claim = await _mine(world, me)
+    leaving, gone, staying = [await build(me, name) for name in ("leaving", "gone", "staying")]
+    readers = [read_log(me, s.id, follow=True) for s in (leaving, gone, staying)]
+    claim = await claim_of(world, me)
     async with BuildLog(world.database.sessions, claim, 1 << 20) as log:
         await log.say("begun\n")
         for reader in readers:
@@ -211,11 +216,11 @@ async def test_a_log_ends_for_who_waits_no_longer(world: World, me: Member) -> N
 async def test_what_was_deactivated_while_it_was_built_is_built_again(
     world: World, me: Member
 ) -> None:
-    made = await _build(me)
+    made = await build(me)
     await me.deactivate(made.id)
     back = await me.activate(made.id)
     assert back.state == snapshot_pb2.SNAPSHOT_STATE_PENDING
-    claim = await _mine(world, me)
+    claim = await claim_of(world, me)
     assert (await me.get(made.id)).state == snapshot_pb2.SNAPSHOT_STATE_BUILDING
     assert await world.finish(claim, _DIGEST)
     assert (await me.get(made.id)).state == snapshot_pb2.SNAPSHOT_STATE_ACTIVE
@@ -223,34 +228,10 @@ async def test_what_was_deactivated_while_it_was_built_is_built_again(
     assert (await me.activate(made.id)).state == snapshot_pb2.SNAPSHOT_STATE_ACTIVE
 
 
-async def test_many_that_come_back_at_once_are_each_built_of_their_own(
-    world: World, me: Member
-) -> None:
-    made = [await _build(me, f"n{n}", f"FROM alpine:{n % 2}\n") for n in range(4)]
-    for one in made:
-        await me.deactivate(one.id)
-    request = bulk_pb.CreateBulkJobRequest(
-        organization_id=me.organization,
-        action=bulk_job_pb2.BULK_ACTION_ACTIVATE,
-        snapshot_ids=[one.id for one in made],
-    )
-    await world.jobs.CreateBulkJob(request, metadata=me.metadata)
-    while await world.bulk.step():
-        pass
-    told = [(await me.get(one.id)).build.dockerfile for one in made]
-    assert told == [one.build.dockerfile for one in made]
-    claims = [await _mine(world, me) for _ in range(2)]
-    for claim, end in zip(claims, "12", strict=True):
-        assert await world.finish(claim, "sha256:" + end * 64)
-    refs = [(await me.get(one.id)).ref for one in made]
-    assert (refs[0], refs[1]) == (refs[2], refs[3])
-    assert len(set(refs)) == 2
-
-
 async def test_the_dockerfile_of_a_general_snapshot_is_its_owners_alone(
     world: World, me: Member
 ) -> None:
-    made = await _build(me, "for-all")
+    made = await build(me, "for-all")
     await world.database.pool.execute(
         "UPDATE snapshots SET general = true WHERE id = $1", UUID(made.id)
     )
@@ -260,15 +241,75 @@ async def test_the_dockerfile_of_a_general_snapshot_is_its_owners_alone(
     assert not seen.HasField("build")
     assert not any(s.HasField("build") for s in (await stranger.page()).snapshots)
     async with refused("BUILD_NOT_FOUND", grpc.StatusCode.NOT_FOUND):
-        await _log(stranger, made.id).to_the_end()
+        await read_log(stranger, made.id).to_the_end()
     assert (await me.get(made.id)).HasField("build")
 
 
 async def test_pulls_and_builds_are_done_by_who_can(world: World, me: Member) -> None:
-    await _build(me)
+    await build(me)
     pull = await me.create("pulled")
     claimed = await world.claim()
     assert claimed is not None
     assert claimed.build_id is None
     assert (await me.get(pull.id)).state == snapshot_pb2.SNAPSHOT_STATE_PULLING
-    assert (await _mine(world, me)).build_id is not None
+    assert (await claim_of(world, me)).build_id is not None
+
+
+async def test_many_that_are_brought_back_at_once_are_each_built_from_their_own(
+    world: World, me: Member
+) -> None:
+    texts = {f"n{n}": f"FROM base:{n % 2}\n" for n in range(4)}
+    made = [await build(me, name, text) for name, text in texts.items()]
+    for snapshot in made:
+        await me.deactivate(snapshot.id)
+    assert {o for o, _ in await do(me, ACTIVATE, *(s.id for s in made))} == {DONE}
+    assert {name: (await me.get(name)).build.dockerfile for name in texts} == texts
+    rows = await world.database.pool.fetch(
+        "SELECT dockerfile FROM builds WHERE organization_id = $1", UUID(me.organization)
+    )
+    assert sorted(row["dockerfile"] for row in rows) == sorted(set(texts.values()))
+
+
+async def _told(who: Member) -> list[tuple[str, Any]]:
+    """Return what listeners are shown of each event that tells of a snapshot: its state, and what it is built from."""
+    rows = await who.world.database.pool.fetch(
+        "SELECT coalesce(payload->>'new_state', payload->>'state', 'removed') AS state, payload->'seen'->>'build' AS build"
+        " FROM outbox WHERE organization_id = $1 AND payload ? 'seen' ORDER BY id",
+        who.organization,
+    )
+    return [(row["state"], json.loads(row["build"] or "null")) for row in rows]
+
+
+def _seen(snapshot: snapshot_pb2.Snapshot) -> dict[str, Any]:
+    build = snapshot.build
+    return {
+        "dockerfile": build.dockerfile,
+        "context_hashes": list(build.context_hashes),
+        "ref": build.ref,
+        "create_micros": build.create_time.ToMicroseconds(),
+        "update_micros": build.update_time.ToMicroseconds(),
+    }
+
+
+async def test_events_tell_what_it_is_built_from(world: World, me: Member) -> None:
+    made = await build(me, "built", TEXT, "b", "a")
+    joined = await build(me, "joined", TEXT, "a", "b")
+    building = _seen(made)
+    assert (building["context_hashes"], _seen(joined)) == (["b", "a"], building)
+    assert await world.finish(await claim_of(world, me), _DIGEST)
+    built = _seen(await me.get(made.id))
+    assert built["update_micros"] > building["update_micros"]
+    again = await build(me, "again", TEXT, "a", "b")
+    assert _seen(again) == built
+    await me.delete(made.id)
+    await world.erase_all()
+    assert await _told(me) == [
+        *[("building", building)] * 2,
+        *[("active", built)] * 3,
+        *[("removing", built), ("removed", built)],
+    ]
+
+
+async def test_events_of_what_was_not_built_tell_nothing_of_it(world: World, me: Member) -> None:
+    await me.active("base")
+    assert {build for _, build in await _told(me)} == {None}

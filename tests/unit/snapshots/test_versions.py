@@ -13,7 +13,7 @@ def test_states_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_the_current_one_is_where_its_snapshot_is(state: State) -> None:
-    said = version_state(state, current=True, running=True)
+    said = version_state(state, current=True, running=True, built=False)
     same = {s.value for s in State} & {v.value for v in VersionState}
     if state in same:
         assert said.value == state.value
@@ -33,4 +33,4 @@ def test_the_current_one_is_where_its_snapshot_is(state: State) -> None:
     ],
 )
 def test_another_one_is_where_it_was_left(stored: str, running: bool, state: VersionState) -> None:
-    assert version_state(stored, current=False, running=running) is state
+    assert version_state(stored, current=False, running=running, built=False) is state

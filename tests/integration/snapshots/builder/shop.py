@@ -12,6 +12,7 @@ from chassis.listen import Wakeups
 from services.snapshots.builder.builder import Builder
 from services.snapshots.builder.building import Trade
 from services.snapshots.builder.groups import ROOT, Limits
+from services.snapshots.builder.reach import networks
 from services.snapshots.builder.workshop import Workshop
 from services.snapshots.domain.contexts import Contexts, NoContexts
 from services.snapshots.domain.credentials import Credentials
@@ -44,6 +45,7 @@ class Shop:
         credentials: Credentials | None = None,
         hosts: tuple[str, ...] = (),
         isolation: str = "chroot",
+        reachable: str = "",
         limits: Limits | None = None,
         disk: int = 200 * _MIB,
         log: int = _MIB,
@@ -53,6 +55,7 @@ class Shop:
             contexts=contexts or NoContexts(),
             insecure_hosts=self.trade.insecure_hosts | set(hosts),
             isolation=isolation,
+            reachable=networks(reachable),
             limits=limits or self.trade.limits,
             disk_limit=disk,
             log_limit=log,
@@ -120,6 +123,8 @@ async def a_shop(url: str, folder: Path, registry: Registry) -> AsyncIterator[Sh
         log_limit=_MIB,
         insecure_hosts=frozenset({registry.host}),
         ca=None,
+        reachable=(),
+        hidden=(folder / "store",),
     )
     house = House(url, database, wakeups, folder / "store")
     yield Shop(house, path, f"{registry.host}/base:1", trade, names)

@@ -160,8 +160,9 @@ async def test_a_build_has_no_more_memory_than_it_may_have(shop: Shop) -> None:
     assert row.error_code == "BUILD_OUT_OF_MEMORY"
 
 
-async def test_a_build_writes_no_more_than_it_may(shop: Shop) -> None:
-    text = f"FROM {shop.base}\nRUN dd if=/dev/zero of=/big bs=1M count=60; sleep 999\n"
+@pytest.mark.parametrize("volume", ["", "VOLUME /data\n"])
+async def test_a_build_writes_no_more_than_it_may(shop: Shop, volume: str) -> None:
+    text = f"FROM {shop.base}\n{volume}RUN mkdir -p /data && dd if=/dev/zero of=/data/big bs=1M count=60; sleep 99\n"
     row = await _failure(shop, text, disk=30 * _MIB)
     assert row.error_code == "BUILD_DISK_EXCEEDED"
 

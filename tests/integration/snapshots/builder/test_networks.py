@@ -1,10 +1,11 @@
-"""Where a step that nobody trusts may go: outside, but not to what listens on this machine's loopback."""
+"""Where a step that nobody trusts may go: outside, but not to this machine, nor to the private networks around it."""
 
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -12,7 +13,10 @@ from tests.integration.snapshots.builder.shop import Shop
 
 
 class Index(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         body = b"a package\n"
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -46,7 +50,7 @@ def _index(address: str) -> Iterator[int]:
             thread.join()
 
 
-async def test_a_step_reaches_outside_and_not_the_loopback(shop: Shop) -> None:
+async def test_a_step_reaches_what_is_listed_and_not_the_loopback(shop: Shop) -> None:
     mine, address = shop.house.organization(), _own_address()
     with _index(address) as outside, _index("127.0.0.1") as inside:
         text = f"""\
@@ -57,7 +61,7 @@ RUN wget -T 5 -q -O /secret http://10.0.2.2:{inside}/ || echo no way back
 ADD http://{address}:{outside}/package /added
 RUN cat /added; ls /secret || echo nothing got
 """
-        async with shop.builder(isolation="gvisor"):
+        async with shop.builder(isolation="gvisor", reachable=address):
             snapshot = await mine.build(text)
             row = await mine.until(snapshot, "active", "build_failed", seconds=90)
             log = await mine.log(snapshot)
@@ -70,5 +74,38 @@ RUN cat /added; ls /secret || echo nothing got
                 assert row.state == "build_failed"
     said = log.splitlines()
     assert said.count("a package") == 2
+    assert Index.asked.count("/package") >= 2
     assert {"no loopback", "no way back", "nothing got"} <= set(said)
+    shop.check_nothing_left()
+
+
+async def test_what_is_not_listed_is_not_reached(shop: Shop) -> None:
+    """Neither by a step nor by ADD; at once, not after a while. And no step can change that."""
+    mine, address = shop.house.organization(), _own_address()
+    refused = ("10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1")
+    with _index(address) as port:
+        asked = "".join(
+            f"RUN wget -T 9 -q -O /secret http://{host}:{port}/forbidden || echo not {host}\n"
+            for host in (address, *refused)
+        )
+        text = f"""\
+FROM {shop.base}
+RUN ip route add {address}/32 via 10.0.2.2 || ip route flush table all || echo no change
+{asked}RUN wget -T 5 -q -O /secret http://[fd00::2]:{port}/forbidden || wget -T 5 -q -O /secret http://[::1]:{port}/forbidden || echo no six
+RUN test ! -s /secret && echo nothing got
+"""
+        async with shop.builder(isolation="gvisor", reachable="10.9.0.0/16"):
+            snapshot = await mine.build(text)
+            row = await mine.until(snapshot, "active", "build_failed", seconds=120)
+            log = await mine.log(snapshot)
+            assert row.state == "active", log
+            failing = await mine.build(
+                f"FROM {shop.base}\nADD http://{address}:{port}/forbidden /secret\n"
+            )
+            row = await mine.until(failing, "active", "build_failed", seconds=60)
+            assert row.state == "build_failed"
+    said = log.splitlines()
+    assert {"no change", "no six", "nothing got"} <= set(said)
+    assert {f"not {host}" for host in (address, *refused)} <= set(said)
+    assert "/forbidden" not in Index.asked
     shop.check_nothing_left()

@@ -26,6 +26,7 @@ from services.snapshots.domain import (
     Region,
     Resources,
     State,
+    Wish,
     pinned,
     recipe,
 )
@@ -225,17 +226,17 @@ class Organization:
         )
 
     async def set_image(self, snapshot: UUID, image: str) -> None:
-        digest = pinned(image)
+        wish = Wish(image, pinned(image))
         await self._do(
             lambda session: versions.set_image(
-                session, self.id, str(snapshot), image, digest, LIMITS, time.time()
+                session, self.id, str(snapshot), wish, LIMITS, time.time()
             )
         )
 
     async def roll_back(self, snapshot: UUID, number: int) -> None:
         await self._do(
             lambda session: versions.roll_back(
-                session, self.id, str(snapshot), number, LIMITS, time.time()
+                session, self.id, str(snapshot), number, LIMITS, time.time(), no_builder=""
             )
         )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.snapshots.builder.dockerfile import bases, copied, mounts
+from services.snapshots.builder.dockerfile import bases, copied, foreign, mounts
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from services.snapshots.builder.dockerfile import bases, copied, mounts
         ("FROM scratch\n", []),
         ("RUN echo \\\n FROM a\n", []),
         ("FROM\n", []),
+        ("FR\\\nOM a:\\\n1\n", ["a:1"]),
+        ("FR\\ \nOM a\n", ["a"]),
+        ("# syntax=x\n# escape=`\nRUN true \\\nFROM a\n", ["a"]),
+        ("#\n# escape=`\nRUN true \\\nFROM a\n", []),
+        ("FROM\ta\r\nFROM b\r\n", ["a", "b"]),
         ("FROM a", ["a"]),
         ("", []),
     ],
@@ -31,6 +36,30 @@ def test_bases(text: str, expected: list[str]) -> None:
 def test_copied_are_images_and_no_stages() -> None:
     text = "FROM a AS x\nCOPY --from=x / /\nCOPY --from=0 / /\nCOPY --chown=1 --from=b:1 / /\nCOPY --from=a / /\n"
     assert (bases(text), copied(text)) == (["a"], ["b:1"])
+
+
+def test_an_option_may_be_written_over_two_lines() -> None:
+    assert copied("FROM a\nCOPY --fr\\\nom=b:1 / /\n") == ["b:1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM oci:/somewhere\n",
+        "from --platform=linux/amd64 dir:/somewhere\n",
+        'FROM "oci-archive:/x"\n',
+        "FROM a\nCOPY --from=containers-storage:[overlay@/l+/r]x / /\n",
+        "FROM a\nCOPY --fr\\\n# between\nom=dir:/x / /\n",
+        "FROM a\nONBUILD COPY --from=tarball:/x / /\n",
+        "# escape=`\nFROM a\nFR`\nOM docker-archive:/x\n",
+    ],
+)
+def test_images_that_are_at_no_registry_are_seen(text: str) -> None:
+    assert foreign(text)
+
+
+def test_images_at_registries_are_not_foreign() -> None:
+    assert not foreign("FROM dir/a:1\nFROM oci.example.com:5000/b\nCOPY --from=oci-x:1 / /\n")
 
 
 @pytest.mark.parametrize(

@@ -626,6 +626,7 @@ class SnapshotSeen(_message.Message):
     LAST_USE_MICROS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     USE_COUNT_FIELD_NUMBER: _builtins.int
+    BUILD_FIELD_NUMBER: _builtins.int
     general: _builtins.bool
     """It is offered to all organizations."""
     image_ref: _builtins.str
@@ -668,6 +669,10 @@ class SnapshotSeen(_message.Message):
     def region_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where it is kept."""
 
+    @_builtins.property
+    def build(self) -> Global___BuildSeen:
+        """What it was built from. Unset: it was not built."""
+
     def __init__(
         self,
         *,
@@ -690,10 +695,11 @@ class SnapshotSeen(_message.Message):
         last_use_micros: _builtins.int | None = ...,
         version: _builtins.int = ...,
         use_count: _builtins.int = ...,
+        build: Global___BuildSeen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "last_use_micros", b"last_use_micros", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "build", b"build", "last_use_micros", b"last_use_micros", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "cpu", b"cpu", "create_micros", b"create_micros", "disk", b"disk", "entrypoint", b"entrypoint", "failure_code", b"failure_code", "failure_reason", b"failure_reason", "failure_remedy", b"failure_remedy", "general", b"general", "gpu", b"gpu", "image_ref", b"image_ref", "last_use_micros", b"last_use_micros", "memory", b"memory", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "update_micros", b"update_micros", "use_count", b"use_count", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros", "_size_bytes", b"_size_bytes", "build", b"build", "cpu", b"cpu", "create_micros", b"create_micros", "disk", b"disk", "entrypoint", b"entrypoint", "failure_code", b"failure_code", "failure_reason", b"failure_reason", "failure_remedy", b"failure_remedy", "general", b"general", "gpu", b"gpu", "image_ref", b"image_ref", "last_use_micros", b"last_use_micros", "memory", b"memory", "ref", b"ref", "region_ids", b"region_ids", "size_bytes", b"size_bytes", "source_sandbox_id", b"source_sandbox_id", "update_micros", b"update_micros", "use_count", b"use_count", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__last_use_micros: _TypeAlias = _typing.Literal["last_use_micros"]  # noqa: Y015
     _WhichOneofArgType__last_use_micros: _TypeAlias = _typing.Literal["_last_use_micros", b"_last_use_micros"]  # noqa: Y015
@@ -705,6 +711,46 @@ class SnapshotSeen(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___SnapshotSeen: _TypeAlias = SnapshotSeen  # noqa: Y015
+
+@_typing.final
+class BuildSeen(_message.Message):
+    """What a snapshot was built from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCKERFILE_FIELD_NUMBER: _builtins.int
+    CONTEXT_HASHES_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    CREATE_MICROS_FIELD_NUMBER: _builtins.int
+    UPDATE_MICROS_FIELD_NUMBER: _builtins.int
+    dockerfile: _builtins.str
+    """Text of the Dockerfile."""
+    ref: _builtins.str
+    """The published name of these contents."""
+    create_micros: _builtins.int
+    """When the build was asked for, in microseconds of Unix time."""
+    update_micros: _builtins.int
+    """When it changed last, likewise."""
+    @_builtins.property
+    def context_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Digests of the contexts that it copies from."""
+
+    def __init__(
+        self,
+        *,
+        dockerfile: _builtins.str = ...,
+        context_hashes: _abc.Iterable[_builtins.str] | None = ...,
+        ref: _builtins.str = ...,
+        create_micros: _builtins.int = ...,
+        update_micros: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_hashes", b"context_hashes", "create_micros", b"create_micros", "dockerfile", b"dockerfile", "ref", b"ref", "update_micros", b"update_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BuildSeen: _TypeAlias = BuildSeen  # noqa: Y015
 
 @_typing.final
 class SnapshotShared(_message.Message):
@@ -805,7 +851,7 @@ class SnapshotVersionCreated(_message.Message):
     number: _builtins.int
     """Number of the version."""
     image: _builtins.str
-    """The image as asked for."""
+    """The image as asked for; of one that is built the published name of what it is built from."""
     def __init__(
         self,
         *,

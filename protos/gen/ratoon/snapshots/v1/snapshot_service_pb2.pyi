@@ -537,12 +537,15 @@ class StreamBuildLogRequest(_message.Message):
     REF_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """The organization."""
     follow: _builtins.bool
     """Go on until the build ends."""
     offset: _builtins.int
     """How many bytes of the log to leave out: those that the caller has."""
+    version: _builtins.int
+    """Number of a version. 0: see StreamBuildLog."""
     @_builtins.property
     def ref(self) -> Global___SnapshotRef:
         """Id or name."""
@@ -554,10 +557,11 @@ class StreamBuildLogRequest(_message.Message):
         ref: Global___SnapshotRef | None = ...,
         follow: _builtins.bool = ...,
         offset: _builtins.int = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "offset", b"offset", "organization_id", b"organization_id", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "offset", b"offset", "organization_id", b"organization_id", "ref", b"ref", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -190,10 +190,12 @@ class SnapshotServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamBuildLog(self, request, context):
-        """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
-        itself with the build, and when the snapshot waits for it no longer.
+        """Streams the log of a snapshot's build, after an empty piece that says that it is there. Without a `version`: of the version
+        that is being built, if there is one; else of the last one that was asked for, if its build failed; else of the current one.
+        A stream that follows ends by itself with the build, and when neither the snapshot nor that version waits for it any longer.
 
-        Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built, or belongs to another organization).
+        Refused with SNAPSHOT_NOT_FOUND, VERSION_NOT_FOUND (NOT_FOUND: the snapshot has no such version), or BUILD_NOT_FOUND
+        (NOT_FOUND: it was not built, or the snapshot belongs to another organization).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

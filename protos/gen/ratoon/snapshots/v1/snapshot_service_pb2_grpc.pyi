@@ -78,10 +78,12 @@ class SnapshotServiceStub:
     (INVALID_ARGUMENT), REGION_NOT_FOUND, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
     """
     StreamBuildLog: _aio.UnaryStreamMultiCallable[_snapshot_service_pb2.StreamBuildLogRequest, _snapshot_service_pb2.StreamBuildLogResponse]
-    """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
-    itself with the build, and when the snapshot waits for it no longer.
+    """Streams the log of a snapshot's build, after an empty piece that says that it is there. Without a `version`: of the version
+    that is being built, if there is one; else of the last one that was asked for, if its build failed; else of the current one.
+    A stream that follows ends by itself with the build, and when neither the snapshot nor that version waits for it any longer.
 
-    Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built, or belongs to another organization).
+    Refused with SNAPSHOT_NOT_FOUND, VERSION_NOT_FOUND (NOT_FOUND: the snapshot has no such version), or BUILD_NOT_FOUND
+    (NOT_FOUND: it was not built, or the snapshot belongs to another organization).
     """
 
 class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -208,10 +210,12 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_service_pb2.StreamBuildLogRequest,
         context: _aio.ServicerContext[_snapshot_service_pb2.StreamBuildLogRequest, _abc.AsyncIterator[_snapshot_service_pb2.StreamBuildLogResponse]],
     ) -> _abc.AsyncIterator[_snapshot_service_pb2.StreamBuildLogResponse]:
-        """Streams the log of a snapshot's build, after an empty piece that says that it is there. A stream that follows ends by
-        itself with the build, and when the snapshot waits for it no longer.
+        """Streams the log of a snapshot's build, after an empty piece that says that it is there. Without a `version`: of the version
+        that is being built, if there is one; else of the last one that was asked for, if its build failed; else of the current one.
+        A stream that follows ends by itself with the build, and when neither the snapshot nor that version waits for it any longer.
 
-        Refused with SNAPSHOT_NOT_FOUND, or BUILD_NOT_FOUND (it was not built, or belongs to another organization).
+        Refused with SNAPSHOT_NOT_FOUND, VERSION_NOT_FOUND (NOT_FOUND: the snapshot has no such version), or BUILD_NOT_FOUND
+        (NOT_FOUND: it was not built, or the snapshot belongs to another organization).
         """
 
 def add_SnapshotServiceServicer_to_server(servicer: SnapshotServiceServicer, server: _aio.Server) -> None: ...

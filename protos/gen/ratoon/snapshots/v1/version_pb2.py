@@ -26,15 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ratoon.snapshots.v1 import snapshot_pb2 as ratoon_dot_snapshots_dot_v1_dot_snapshot__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ratoon/snapshots/v1/version.proto\x12\x13ratoon.snapshots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"ratoon/snapshots/v1/snapshot.proto\"\xee\x02\n\x07Version\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x11\n\timage_ref\x18\x05 \x01(\t\x12\x30\n\x05state\x18\x06 \x01(\x0e\x32!.ratoon.snapshots.v1.VersionState\x12\x0f\n\x07\x63urrent\x18\x07 \x01(\x08\x12\x0b\n\x03ref\x18\x08 \x01(\t\x12\x17\n\nsize_bytes\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06stored\x18\n \x01(\x08\x12-\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x1c.ratoon.snapshots.v1.Failure\x12/\n\x08progress\x18\x0c \x01(\x0b\x32\x1d.ratoon.snapshots.v1.ProgressB\r\n\x0b_size_bytes*\x89\x02\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_PENDING\x10\x01\x12\x1a\n\x16VERSION_STATE_BUILDING\x10\x02\x12\x19\n\x15VERSION_STATE_PULLING\x10\x03\x12\x18\n\x14VERSION_STATE_ACTIVE\x10\x04\x12\x1a\n\x16VERSION_STATE_INACTIVE\x10\x05\x12\x17\n\x13VERSION_STATE_ERROR\x10\x06\x12\x1c\n\x18VERSION_STATE_SUPERSEDED\x10\x07\x12\x1b\n\x17VERSION_STATE_CANCELLED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ratoon/snapshots/v1/version.proto\x12\x13ratoon.snapshots.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"ratoon/snapshots/v1/snapshot.proto\"\x81\x03\n\x07Version\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x03 \x01(\t\x12\x13\n\x0bsnapshot_id\x18\x04 \x01(\t\x12\x11\n\timage_ref\x18\x05 \x01(\t\x12\x30\n\x05state\x18\x06 \x01(\x0e\x32!.ratoon.snapshots.v1.VersionState\x12\x0f\n\x07\x63urrent\x18\x07 \x01(\x08\x12\x0b\n\x03ref\x18\x08 \x01(\t\x12\x17\n\nsize_bytes\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06stored\x18\n \x01(\x08\x12-\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x1c.ratoon.snapshots.v1.Failure\x12/\n\x08progress\x18\x0c \x01(\x0b\x32\x1d.ratoon.snapshots.v1.Progress\x12\x11\n\tbuild_ref\x18\r \x01(\tB\r\n\x0b_size_bytes*\x89\x02\n\x0cVersionState\x12\x1d\n\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15VERSION_STATE_PENDING\x10\x01\x12\x1a\n\x16VERSION_STATE_BUILDING\x10\x02\x12\x19\n\x15VERSION_STATE_PULLING\x10\x03\x12\x18\n\x14VERSION_STATE_ACTIVE\x10\x04\x12\x1a\n\x16VERSION_STATE_INACTIVE\x10\x05\x12\x17\n\x13VERSION_STATE_ERROR\x10\x06\x12\x1c\n\x18VERSION_STATE_SUPERSEDED\x10\x07\x12\x1b\n\x17VERSION_STATE_CANCELLED\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ratoon.snapshots.v1.version_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERSIONSTATE']._serialized_start=497
-  _globals['_VERSIONSTATE']._serialized_end=762
+  _globals['_VERSIONSTATE']._serialized_start=516
+  _globals['_VERSIONSTATE']._serialized_end=781
   _globals['_VERSION']._serialized_start=128
-  _globals['_VERSION']._serialized_end=494
+  _globals['_VERSION']._serialized_end=513
 # @@protoc_insertion_point(module_scope)

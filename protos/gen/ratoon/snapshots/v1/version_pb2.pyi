@@ -30,7 +30,7 @@ class _VersionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VersionS
     VERSION_STATE_PENDING: _VersionState.ValueType  # 1
     """Waiting for a worker."""
     VERSION_STATE_BUILDING: _VersionState.ValueType  # 2
-    """Its image is being built."""
+    """Its image waits for a builder or is being built."""
     VERSION_STATE_PULLING: _VersionState.ValueType  # 3
     """Its image is on the way into the store."""
     VERSION_STATE_ACTIVE: _VersionState.ValueType  # 4
@@ -52,7 +52,7 @@ VERSION_STATE_UNSPECIFIED: VersionState.ValueType  # 0
 VERSION_STATE_PENDING: VersionState.ValueType  # 1
 """Waiting for a worker."""
 VERSION_STATE_BUILDING: VersionState.ValueType  # 2
-"""Its image is being built."""
+"""Its image waits for a builder or is being built."""
 VERSION_STATE_PULLING: VersionState.ValueType  # 3
 """Its image is on the way into the store."""
 VERSION_STATE_ACTIVE: VersionState.ValueType  # 4
@@ -85,6 +85,7 @@ class Version(_message.Message):
     STORED_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    BUILD_REF_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its number in the snapshot, from 1."""
     created_by: _builtins.str
@@ -102,7 +103,9 @@ class Version(_message.Message):
     size_bytes: _builtins.int
     """Size of the artifact in bytes, compressed. Unset: not known yet."""
     stored: _builtins.bool
-    """Its artifact is in the store. Otherwise going back to it fetches the same image again, by its digest."""
+    """Its artifact is in the store. Otherwise going back to it fetches the same image again, by its digest, or builds it again."""
+    build_ref: _builtins.str
+    """The published name of what it was built from, see BuildInfo. Empty: it was not built."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was asked for."""
@@ -130,10 +133,11 @@ class Version(_message.Message):
         stored: _builtins.bool = ...,
         failure: _snapshot_pb2.Failure | None = ...,
         progress: _snapshot_pb2.Progress | None = ...,
+        build_ref: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "create_time", b"create_time", "failure", b"failure", "progress", b"progress", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "create_time", b"create_time", "created_by", b"created_by", "current", b"current", "failure", b"failure", "image_ref", b"image_ref", "number", b"number", "progress", b"progress", "ref", b"ref", "size_bytes", b"size_bytes", "snapshot_id", b"snapshot_id", "state", b"state", "stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "build_ref", b"build_ref", "create_time", b"create_time", "created_by", b"created_by", "current", b"current", "failure", b"failure", "image_ref", b"image_ref", "number", b"number", "progress", b"progress", "ref", b"ref", "size_bytes", b"size_bytes", "snapshot_id", b"snapshot_id", "state", b"state", "stored", b"stored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015

@@ -21,13 +21,15 @@ class VersionServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SetImage: _aio.UnaryUnaryMultiCallable[_version_service_pb2.SetImageRequest, _version_service_pb2.SetImageResponse]
-    """Makes a new version from another image. When its image is in the store the snapshot stands for it; when it fails, the
-    snapshot stands for what it stood for. At once when the organization already holds the identical artifact (an image pinned
-    by digest). One that is under way ends SUPERSEDED. The entrypoint becomes the new image's, unless another one than the
-    image's was asked for when the snapshot was made.
+    """Makes a new version from another image, or from a build. When its image is in the store the snapshot stands for it; when it
+    fails, the snapshot stands for what it stood for. At once when the organization already holds the identical artifact (an
+    image pinned by digest, or what the same build made). The same build that runs already is joined, be it for snapshots or
+    for versions. One that is under way ends SUPERSEDED; work that nobody waits for any more is cancelled. The entrypoint
+    becomes the new image's, unless another one than the image's was asked for when the snapshot was made.
 
     Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT: a name was given), IMAGE_OR_BUILD_REQUIRED,
-    IMAGE_AND_BUILD, IMAGE_REF_INVALID, IMAGE_REF_UNPINNED (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION),
+    IMAGE_AND_BUILD, IMAGE_REF_INVALID, IMAGE_REF_UNPINNED, DOCKERFILE_INVALID, CONTEXT_HASH_INVALID (INVALID_ARGUMENT),
+    BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this installation builds no Dockerfiles; the message says what is missing),
     SNAPSHOT_STATE_CONFLICT (FAILED_PRECONDITION: it is not active), SNAPSHOT_GENERAL (PERMISSION_DENIED: withdraw it first),
     ORGANIZATION_SUSPENDED (PERMISSION_DENIED), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED
     (ALREADY_EXISTS) or SNAPSHOT_BUSY (ABORTED).
@@ -39,12 +41,14 @@ class VersionServiceStub:
     """
     RollBack: _aio.UnaryUnaryMultiCallable[_version_service_pb2.RollBackRequest, _version_service_pb2.RollBackResponse]
     """Lets a snapshot stand for a version again that it stood for before: at once if that is in the store, else when the same
-    image was fetched again by its digest. One that is under way ends SUPERSEDED. To the current version: nothing happens, but
-    for that.
+    image was fetched again by its digest, or, of one that was built, when it was built again from the same recipe; what comes
+    of that may have another digest. One that is under way ends SUPERSEDED. To the current version: nothing happens, but for
+    that.
 
     Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT: a name was given), VERSION_NOT_FOUND,
-    VERSION_STATE_CONFLICT (FAILED_PRECONDITION: it never was in the store), SNAPSHOT_STATE_CONFLICT (FAILED_PRECONDITION: the
-    snapshot is not active), SNAPSHOT_GENERAL (PERMISSION_DENIED: withdraw it first), ORGANIZATION_SUSPENDED
+    VERSION_STATE_CONFLICT (FAILED_PRECONDITION: it never was in the store, or is not any more and nothing tells what it was
+    made of), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: it would have to be built again, and this installation builds no
+    Dockerfiles), SNAPSHOT_STATE_CONFLICT (FAILED_PRECONDITION: the snapshot is not active), SNAPSHOT_GENERAL (PERMISSION_DENIED: withdraw it first), ORGANIZATION_SUSPENDED
     (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
     """
 
@@ -61,13 +65,15 @@ class VersionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _version_service_pb2.SetImageRequest,
         context: _aio.ServicerContext[_version_service_pb2.SetImageRequest, _abc.Awaitable[_version_service_pb2.SetImageResponse]],
     ) -> _abc.Awaitable[_version_service_pb2.SetImageResponse]:
-        """Makes a new version from another image. When its image is in the store the snapshot stands for it; when it fails, the
-        snapshot stands for what it stood for. At once when the organization already holds the identical artifact (an image pinned
-        by digest). One that is under way ends SUPERSEDED. The entrypoint becomes the new image's, unless another one than the
-        image's was asked for when the snapshot was made.
+        """Makes a new version from another image, or from a build. When its image is in the store the snapshot stands for it; when it
+        fails, the snapshot stands for what it stood for. At once when the organization already holds the identical artifact (an
+        image pinned by digest, or what the same build made). The same build that runs already is joined, be it for snapshots or
+        for versions. One that is under way ends SUPERSEDED; work that nobody waits for any more is cancelled. The entrypoint
+        becomes the new image's, unless another one than the image's was asked for when the snapshot was made.
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT: a name was given), IMAGE_OR_BUILD_REQUIRED,
-        IMAGE_AND_BUILD, IMAGE_REF_INVALID, IMAGE_REF_UNPINNED (INVALID_ARGUMENT), BUILDER_UNAVAILABLE (FAILED_PRECONDITION),
+        IMAGE_AND_BUILD, IMAGE_REF_INVALID, IMAGE_REF_UNPINNED, DOCKERFILE_INVALID, CONTEXT_HASH_INVALID (INVALID_ARGUMENT),
+        BUILDER_UNAVAILABLE (FAILED_PRECONDITION: this installation builds no Dockerfiles; the message says what is missing),
         SNAPSHOT_STATE_CONFLICT (FAILED_PRECONDITION: it is not active), SNAPSHOT_GENERAL (PERMISSION_DENIED: withdraw it first),
         ORGANIZATION_SUSPENDED (PERMISSION_DENIED), IDEMPOTENCY_KEY_INVALID (INVALID_ARGUMENT), IDEMPOTENCY_KEY_REUSED
         (ALREADY_EXISTS) or SNAPSHOT_BUSY (ABORTED).
@@ -91,12 +97,14 @@ class VersionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_version_service_pb2.RollBackRequest, _abc.Awaitable[_version_service_pb2.RollBackResponse]],
     ) -> _abc.Awaitable[_version_service_pb2.RollBackResponse]:
         """Lets a snapshot stand for a version again that it stood for before: at once if that is in the store, else when the same
-        image was fetched again by its digest. One that is under way ends SUPERSEDED. To the current version: nothing happens, but
-        for that.
+        image was fetched again by its digest, or, of one that was built, when it was built again from the same recipe; what comes
+        of that may have another digest. One that is under way ends SUPERSEDED. To the current version: nothing happens, but for
+        that.
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT: a name was given), VERSION_NOT_FOUND,
-        VERSION_STATE_CONFLICT (FAILED_PRECONDITION: it never was in the store), SNAPSHOT_STATE_CONFLICT (FAILED_PRECONDITION: the
-        snapshot is not active), SNAPSHOT_GENERAL (PERMISSION_DENIED: withdraw it first), ORGANIZATION_SUSPENDED
+        VERSION_STATE_CONFLICT (FAILED_PRECONDITION: it never was in the store, or is not any more and nothing tells what it was
+        made of), BUILDER_UNAVAILABLE (FAILED_PRECONDITION: it would have to be built again, and this installation builds no
+        Dockerfiles), SNAPSHOT_STATE_CONFLICT (FAILED_PRECONDITION: the snapshot is not active), SNAPSHOT_GENERAL (PERMISSION_DENIED: withdraw it first), ORGANIZATION_SUSPENDED
         (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
         """
 
