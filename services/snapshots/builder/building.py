@@ -1,7 +1,6 @@
 """One build: its contexts and bases fetched, its steps done, its image put into the store."""
 
 import asyncio
-import json
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -29,7 +28,7 @@ from services.snapshots.domain.contexts import (
     Contexts,
     ContextsAway,
 )
-from services.snapshots.images import reference
+from services.snapshots.images import documents, reference
 from services.snapshots.images.failures import Code as PullCode
 from services.snapshots.images.failures import PullFailed
 from services.snapshots.images.progress import Phase, Progress, Report
@@ -157,15 +156,15 @@ class Building:
                     buildah.forget()
                 else:
                     buildah.permit(credential)
-                await self._fetch(image, buildah, tree)
-                await self._check_triggers(image, buildah, tree)
+                self._check_triggers(image, await self._fetch(image, buildah, tree), buildah)
             buildah.forget()
             for image in dockerfile.copied(recipe.dockerfile):
                 await self._fetch(image, buildah, tree)
         finally:
             buildah.remove_auth()
 
-    async def _fetch(self, image: str, buildah: Buildah, tree: Tree) -> None:
+    async def _fetch(self, image: str, buildah: Buildah, tree: Tree) -> str:
+        """Return the id of the image."""
         try:
             image = str(_tagged(reference.parse(image)))
         except InvalidReference as error:
@@ -179,18 +178,17 @@ class Building:
 
         if await tree.run(buildah.pull(image), keep):
             raise of_pull(image, said.decode(errors="replace"))
+        # What it warns of comes first.
+        return said.decode(errors="replace").split()[-1]
 
-    async def _check_triggers(self, image: str, buildah: Buildah, tree: Tree) -> None:
+    def _check_triggers(self, image: str, image_id: str, buildah: Buildah) -> None:
         """Look at what the image wants done by whoever builds on it (ONBUILD)."""
-        said = bytearray()
-
-        async def keep(data: bytes) -> None:
-            said.extend(data)
-
-        if await tree.run(buildah.inspect(image), keep):
-            raise of_pull(image, said.decode(errors="replace"))
-        config = json.loads(said[said.index(b"{\n") :]).get("Docker", {}).get("config") or {}
-        self._refuse("\n".join(config.get("OnBuild") or ()))
+        data = buildah.config_of(image_id)
+        if data is None:
+            reason = f"the image {image[:200]} has no config of a kind that is still in use"
+            raise PullFailed(PullCode.IMAGE_INVALID, reason)
+        config = documents.part(documents.loads(data, "config"), "config", "config")
+        self._refuse("\n".join(documents.texts(config, "OnBuild", "config")))
 
     def _refuse(self, text: str) -> None:
         """Refuse what buildah would do as root and outside of any isolation.

@@ -1,18 +1,17 @@
 """What a build made: out of buildah's storage, packed, into the store."""
 
-import json
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from services.snapshots.builder.buildah import IMAGE, Buildah
-from services.snapshots.builder.failures import BuildFailed, Code
+from services.snapshots.builder.buildah import Buildah
 from services.snapshots.builder.made import MadeImage
 from services.snapshots.builder.packing import Packed, pack
 from services.snapshots.builder.shelf import Shelf
 from services.snapshots.builder.tree import Tree
 from services.snapshots.domain import DEFAULT_ENTRYPOINT, Blob, Claim, NewArtifact
 from services.snapshots.images import config as image_config
-from services.snapshots.images import documents, manifests
+from services.snapshots.images import documents
 from services.snapshots.images.progress import Report
 from services.snapshots.images.reference import ImageReference
 from services.snapshots.images.transfer import Transfer
@@ -34,24 +33,11 @@ class Output:
         self, ref: str, shelf: Shelf, buildah: Buildah, tree: Tree, report: Report
     ) -> NewArtifact:
         """Return what is whole in the store then. Raises BuildFailed, PullFailed, or LeaseLost."""
-        config = await self._config(buildah, tree)
+        config = await asyncio.to_thread(buildah.config_of, buildah.made)
+        if config is None:
+            raise RuntimeError("the image that was built is not there")
         image, packed = await self._pack(config, shelf, buildah, tree)
         return await self._bring(ref.partition(":")[0], image, packed, report)
-
-    async def _config(self, buildah: Buildah, tree: Tree) -> bytes:
-        said = bytearray()
-
-        async def keep(data: bytes) -> None:
-            said.extend(data)
-            if len(said) > 8 * manifests.LARGEST_CONFIG:
-                reason = f"the image's config is larger than {manifests.LARGEST_CONFIG} bytes"
-                raise BuildFailed(Code.DOCKERFILE_INVALID, reason)
-
-        if await tree.run(buildah.inspect(IMAGE), keep):
-            raise _unreadable(said)
-        # What it warns of comes first.
-        config: str = json.loads(said[said.index(b"{\n") :])["Config"]
-        return config.encode()
 
     async def _pack(
         self, config: bytes, shelf: Shelf, buildah: Buildah, tree: Tree
@@ -89,7 +75,8 @@ class Output:
             said.extend(data[: 16 << 10])
 
         if await tree.run(buildah.export, keep):
-            raise _unreadable(said)
+            what = said.decode(errors="replace")[-500:]
+            raise RuntimeError(f"the image that was built cannot be had: {what}")
 
     async def _bring(
         self, name: str, image: MadeImage, packed: Mapping[str, Packed], report: Report
@@ -113,7 +100,3 @@ class Output:
             config=asdict(made.config),
             blobs=self._admission.blobs,
         )
-
-
-def _unreadable(said: bytearray) -> RuntimeError:
-    return RuntimeError(f"the image cannot be had: {said.decode(errors='replace')[-500:]}")
