@@ -24,7 +24,7 @@ class Buildah:
 
     def __init__(self, layers: Path, job: Path, isolation: str) -> None:
         self._job, self._isolation = job, isolation
-        self.context, self.plain, self.packed = job / "context", job / "plain", job / "packed"
+        self.context, self.packed = job / "context", job / "packed"
         self._dockerfile, self._auth = job / "Dockerfile", job / "auth.json"
         storage = ("--root", str(layers), "--runroot", str(job / "run"))
         self._containers = layers / "overlay-containers" / "containers.json"
@@ -133,12 +133,6 @@ class Buildah:
             words += ["--isolation", "chroot"]
         made = ("--tag", IMAGE, "--iidfile", str(self._made))
         return [*words, "--file", str(self._dockerfile), *made, str(self.context)]
-
-    @property
-    def export(self) -> list[str]:
-        """Write the image's layers out as they are, each into a file named after its digest."""
-        options = ("--quiet", "--disable-compression", *self._policy)
-        return [*self._buildah, "push", *options, IMAGE, f"dir:{self.plain}"]
 
     @property
     def _policy(self) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from services.snapshots.builder.groups import Limits
 from services.snapshots.builder.log import BuildLog
 from services.snapshots.builder.output import Output
 from services.snapshots.builder.possible import GVISOR
-from services.snapshots.builder.shelf import Shelf
 from services.snapshots.builder.tree import Tree, View
 from services.snapshots.builder.workshop import Workshop, size_of
 from services.snapshots.domain import (
@@ -119,7 +118,7 @@ class Building:
             await self._do_steps(buildah, tree, (layers, job), log)
             report(Progress(Phase.STORING))
             output = Output(self._tools, claim, self._admission)
-            return await output.store(recipe.ref, Shelf(layers), buildah, tree, report)
+            return await output.store(recipe.ref, layers, buildah, report)
         finally:
             await asyncio.shield(tree.fell())
 

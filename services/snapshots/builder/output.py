@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
+from services.snapshots.builder.archives import Archives
 from services.snapshots.builder.buildah import Buildah
 from services.snapshots.builder.made import MadeImage
 from services.snapshots.builder.packing import Packed, pack
 from services.snapshots.builder.shelf import Shelf
-from services.snapshots.builder.tree import Tree
 from services.snapshots.domain import DEFAULT_ENTRYPOINT, Blob, Claim, NewArtifact
 from services.snapshots.images import config as image_config
 from services.snapshots.images import documents
 from services.snapshots.images.progress import Report
 from services.snapshots.images.reference import ImageReference
 from services.snapshots.images.transfer import Transfer
-from services.snapshots.queries import layers
+from services.snapshots.queries.layers import held
 from services.snapshots.worker.admission import Admission
 from services.snapshots.worker.intake import RecordedIntake
 from services.snapshots.worker.layers import ReadLayers
@@ -29,54 +30,43 @@ class Output:
     def __init__(self, tools: Tools, claim: Claim, admission: Admission) -> None:
         self._tools, self._claim, self._admission = tools, claim, admission
 
-    async def store(
-        self, ref: str, shelf: Shelf, buildah: Buildah, tree: Tree, report: Report
-    ) -> NewArtifact:
+    async def store(self, ref: str, layers: Path, buildah: Buildah, report: Report) -> NewArtifact:
         """Return what is whole in the store then. Raises BuildFailed, PullFailed, or LeaseLost."""
         config = await asyncio.to_thread(buildah.config_of, buildah.made)
         if config is None:
             raise RuntimeError("the image that was built is not there")
-        image, packed = await self._pack(config, shelf, buildah, tree)
+        image, packed = await self._pack(config, layers, buildah.packed)
         return await self._bring(ref.partition(":")[0], image, packed, report)
 
     async def _pack(
-        self, config: bytes, shelf: Shelf, buildah: Buildah, tree: Tree
+        self, config: bytes, layers: Path, folder: Path
     ) -> tuple[MadeImage, Mapping[str, Packed]]:
         """Describe the image, and pack the layers that the store does not have of the organization yet."""
         diff_ids = image_config.diff_ids(documents.loads(config, "config"))
+        shelf = Shelf(layers)
         blobs = await self._held(shelf.known(diff_ids))
         packed: Mapping[str, Packed] = {}
         if missing := [diff_id for diff_id in diff_ids if diff_id not in blobs]:
-            await self._export(buildah, tree)
-            packed = await pack(buildah.plain, buildah.packed, missing)
+            archives = await asyncio.to_thread(Archives, layers)
+            packed = await pack(archives, missing, folder)
             blobs |= {diff_id: layer.blob for diff_id, layer in packed.items()}
         shelf.keep({diff_id: blobs[diff_id] for diff_id in diff_ids})
-        return MadeImage(config, [blobs[diff_id] for diff_id in diff_ids], buildah.packed), packed
+        return MadeImage(config, [blobs[diff_id] for diff_id in diff_ids], folder), packed
 
     async def _held(self, known: Mapping[str, Blob]) -> dict[str, Blob]:
         async def ask() -> set[str]:
             digests = [blob.digest for blob in known.values()]
             async with self._tools.sessions() as session:
-                return await layers.held(session, self._claim.organization_id, digests)
+                return await held(session, self._claim.organization_id, digests)
 
-        held = await steadily(ask) if known else set()
+        stored = await steadily(ask) if known else set()
         store = self._tools.store
         return {
             diff_id: blob
             for diff_id, blob in known.items()
             # What should be there and is not comes again.
-            if blob.digest in held and await store.has(blob.digest) == blob.size
+            if blob.digest in stored and await store.has(blob.digest) == blob.size
         }
-
-    async def _export(self, buildah: Buildah, tree: Tree) -> None:
-        said = bytearray()
-
-        async def keep(data: bytes) -> None:
-            said.extend(data[: 16 << 10])
-
-        if await tree.run(buildah.export, keep):
-            what = said.decode(errors="replace")[-500:]
-            raise RuntimeError(f"the image that was built cannot be had: {what}")
 
     async def _bring(
         self, name: str, image: MadeImage, packed: Mapping[str, Packed], report: Report

@@ -1,21 +1,21 @@
-"""The layers of a built image, from plain archives to the blobs that are stored."""
+"""The layers of a built image, read once: packed, and asked what is in them."""
 
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from isal import isal_zlib
 
+from services.snapshots.builder.archives import ArchiveBroken, Archives
 from services.snapshots.domain import Blob, LayerFacts
 from services.snapshots.images.checks import inspected
 from services.snapshots.images.layers import most_unpacked
-from services.snapshots.store.digests import hex_of
+from services.snapshots.images.unpacking import Unpacked
 
-_PIECE = 1 << 20
 # As gzip, which every tool reads. More would cost more time than the bytes that it saves.
 _LEVEL, _GZIP = 1, 31
 
@@ -28,45 +28,53 @@ class Packed:
     facts: LayerFacts
 
 
-async def pack(plain: Path, folder: Path, diff_ids: Iterable[str]) -> dict[str, Packed]:
-    """Pack the archives of these layers, each in a file of `plain` named after its digest, into `folder`."""
+async def pack(archives: Archives, diff_ids: Iterable[str], folder: Path) -> dict[str, Packed]:
+    """Pack these layers into `folder`. Raises PullFailed when one holds what none may."""
     places = asyncio.Semaphore(os.cpu_count() or 1)
     packed: dict[str, Packed] = {}
 
     async def one(diff_id: str) -> None:
         async with places:
-            packed[diff_id] = await _pack(plain / hex_of(diff_id), folder)
+            packed[diff_id] = await _pack(archives, diff_id, folder)
 
-    async with asyncio.TaskGroup() as group:
-        for diff_id in set(diff_ids):
-            group.create_task(one(diff_id))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for diff_id in sorted(set(diff_ids)):
+                group.create_task(one(diff_id))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
     return packed
 
 
-async def _pack(archive: Path, folder: Path) -> Packed:
-    with archive.open("rb") as file:
-        limit = most_unpacked(os.fstat(file.fileno()).st_size)
-        async with asyncio.TaskGroup() as group:
-            facts = group.create_task(inspected(file, limit))
-            blob = group.create_task(_compress(archive, folder))
-    return Packed(blob.result(), facts.result())
+async def _pack(archives: Archives, diff_id: str, folder: Path) -> Packed:
+    limit = most_unpacked(archives.size(diff_id))
+    path = folder / f"{diff_id}.part"
+    with path.open("wb") as out:
+        packer = _Packer(out)
+        facts = await inspected(Unpacked(packer.passing(archives.pieces(diff_id)), limit))
+        blob = packer.finish()
+    if facts.diff_id != diff_id:
+        raise ArchiveBroken(f"the layer {diff_id} became {facts.diff_id}")
+    await asyncio.to_thread(path.rename, folder / blob.digest.removeprefix("sha256:"))
+    return Packed(blob, facts)
 
 
-async def _compress(archive: Path, folder: Path) -> Blob:
-    packer, sha = isal_zlib.compressobj(_LEVEL, wbits=_GZIP), hashlib.sha256()
-    unnamed = folder / f"{archive.name}.part"
-    with archive.open("rb") as file, unnamed.open("wb") as out:
-        # Piece by piece, so that a build that is cancelled stops packing.
-        while await asyncio.to_thread(_step, file, packer, sha, out):
-            pass
-        size = out.tell()
-    await asyncio.to_thread(unnamed.rename, folder / sha.hexdigest())
-    return Blob(f"sha256:{sha.hexdigest()}", size)
+class _Packer:
+    """Packs what somebody else reads."""
 
+    def __init__(self, out: BinaryIO) -> None:
+        self._out, self._sha = out, hashlib.sha256()
+        self._deflate = isal_zlib.compressobj(_LEVEL, wbits=_GZIP)
 
-def _step(archive: BinaryIO, packer: Any, sha: Any, out: BinaryIO) -> bool:
-    piece = archive.read(_PIECE)
-    data = packer.compress(piece) if piece else packer.flush()
-    sha.update(data)
-    out.write(data)
-    return bool(piece)
+    def passing(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._write(self._deflate.compress(piece))
+            yield piece
+
+    def finish(self) -> Blob:
+        self._write(self._deflate.flush())
+        return Blob(f"sha256:{self._sha.hexdigest()}", self._out.tell())
+
+    def _write(self, data: bytes) -> None:
+        self._sha.update(data)
+        self._out.write(data)

@@ -26,9 +26,8 @@ def _close(opening: "asyncio.Future[BinaryIO]") -> None:
         opening.result().close()
 
 
-async def inspected(file: BinaryIO, limit: int) -> LayerFacts:
-    """Read a layer that may unpack to `limit` bytes in a thread; cancelled, return when nobody reads any more."""
-    unpacked = Unpacked(file, limit)
+async def inspected(unpacked: Unpacked) -> LayerFacts:
+    """Read a layer in a thread; cancelled, return when nobody reads any more."""
     work = asyncio.get_running_loop().run_in_executor(None, inspect, unpacked)
     try:
         return await asyncio.shield(work)
@@ -56,7 +55,7 @@ class Checks:
         if digest in self._facts:
             return
         with await _opened(self._store, digest) as file:
-            facts = await inspected(file, self._limit)
+            facts = await inspected(Unpacked.of(file, self._limit))
         await self._known.note(digest, facts)
         self._facts[digest] = facts
 

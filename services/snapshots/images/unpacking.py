@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import zstandard
 
@@ -23,13 +23,13 @@ class Abandoned(Exception):
 
 
 class Unpacked:
-    """A file that is only read onwards; what it is packed by shows in its first bytes, whatever a manifest says.
+    """A file that is only read onwards, of pieces of any size.
 
     Raises PullFailed: IMAGE_INVALID when the bytes cannot be unpacked, IMAGE_TOO_LARGE behind `limit` bytes.
     """
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
-        self._pieces = _pieces(file)
+    def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
+        self._pieces = pieces
         self.limit = limit
         self._sha = hashlib.sha256()
         self._buffer = memoryview(b"")
@@ -38,6 +38,11 @@ class Unpacked:
         self._end = 0
         # What was read last: a header that nobody understood, perhaps.
         self.last = b""
+
+    @classmethod
+    def of(cls, file: BinaryIO, limit: int) -> Self:
+        """Unpack a file; what it is packed by shows in its first bytes, whatever a manifest says."""
+        return cls(_pieces(file), limit)
 
     @property
     def size(self) -> int:

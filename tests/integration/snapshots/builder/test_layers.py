@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.snapshots.builder import output
+from services.snapshots.builder.archives import Archives
 from services.snapshots.builder.packing import Packed, pack
 from tests.integration.snapshots.builder.shop import Shop
 
@@ -18,9 +19,9 @@ def packed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many layers each packing had to do with."""
     counts: list[int] = []
 
-    async def counted(plain: Path, folder: Path, diff_ids: list[str]) -> dict[str, Packed]:
+    async def counted(archives: Archives, diff_ids: list[str], folder: Path) -> dict[str, Packed]:
         counts.append(len(diff_ids))
-        return await pack(plain, folder, diff_ids)
+        return await pack(archives, diff_ids, folder)
 
     monkeypatch.setattr(output, "pack", counted)
     return counts

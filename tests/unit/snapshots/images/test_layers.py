@@ -47,7 +47,7 @@ def archive(*entries: tarfile.TarInfo, format: int = tarfile.PAX_FORMAT) -> byte
 
 
 def read(data: bytes, *, limit: int = _ROOMY, most_entries: int = 100) -> LayerFacts:
-    return inspect(Unpacked(io.BytesIO(data), limit), most_entries=most_entries)
+    return inspect(Unpacked.of(io.BytesIO(data), limit), most_entries=most_entries)
 
 
 def refusal(data: bytes, **limits: int) -> PullFailed:
@@ -128,7 +128,7 @@ def test_a_bomb_is_given_up_on_as_soon_as_it_shows() -> None:
 
     bomb = Counting(gzip.compress(bytes(64 << 20), 9) * 40)
     with pytest.raises(PullFailed) as refused:
-        inspect(Unpacked(bomb, _ROOMY))
+        inspect(Unpacked.of(bomb, _ROOMY))
     assert refused.value.code is Code.IMAGE_TOO_LARGE
     assert bomb.taken <= 1 << 21 < len(bomb.getvalue())
 
@@ -199,7 +199,7 @@ def test_damage_is_read_or_refused_and_never_an_error_of_ours(data: st.DataObjec
 
 
 def test_nobody_goes_on_reading_what_nobody_waits_for() -> None:
-    unpacked = Unpacked(io.BytesIO(ORDINARY), _ROOMY)
+    unpacked = Unpacked.of(io.BytesIO(ORDINARY), _ROOMY)
     unpacked.abandon()
     with pytest.raises(Abandoned):
         inspect(unpacked)
