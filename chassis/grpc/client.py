@@ -29,7 +29,8 @@ def channel(target: str, *services: Any) -> grpc.aio.Channel:
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.max_receive_message_length", 16 << 20),
+        # A page of 200 snapshots, each with the longest Dockerfile that there can be.
+        ("grpc.max_receive_message_length", 64 << 20),
         # A pool of its own for each channel, or two channels to one target would share one connection.
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.default_authority", "ratoon"),

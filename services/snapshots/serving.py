@@ -187,7 +187,7 @@ async def serve(settings: Settings, contexts: ContextsSettings, stop: asyncio.Ev
             Neighbours(auth, orgs, identity, Trust(settings.trust_file)),
             RegistryTools(settings.ring(), http, settings.access()),
             uploads=uploads_from(contexts),
-            no_builder="" if settings.builder else settings.no_builder,
+            no_builder=settings.why_none,
         )
         background = tasks.create_task(snapshots.run())
         await snapshots.server().serve(settings.listen, stop)

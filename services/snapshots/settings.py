@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
+from services.snapshots.builder.presence import PresenceSettings
 from services.snapshots.registries.pushed import Pushed
 from services.snapshots.registries.settings import RegistrySettings
 from services.snapshots.registries.tokens import PushAccess, TokenSigner
@@ -26,7 +27,7 @@ class KeySettings(EncryptionSettings, DatabaseSettings):
     """What changing the encryption keys needs."""
 
 
-class Settings(RegistrySettings, KeySettings):
+class Settings(PresenceSettings, RegistrySettings, KeySettings):
     """What serving needs."""
 
     listen: str
@@ -35,9 +36,6 @@ class Settings(RegistrySettings, KeySettings):
     trust_file: Path
     auth_target: str
     orgs_target: str
-    # Whether a builder works for this server; if not, why not, as it is told to who asks for a build.
-    builder: bool = False
-    no_builder: str = "no builder is set up"
     # What tokens for the own registry are signed with, and the certificate that it trusts.
     push_registry_key_file: Path | None = None
     push_registry_certificate_file: Path | None = None

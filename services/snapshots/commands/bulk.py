@@ -22,7 +22,13 @@ from services.snapshots.commands.lifecycle import (
     to_be_had,
 )
 from services.snapshots.commands.moves import move, standing, wake_workers
-from services.snapshots.domain import Limits, OrganizationGone, State, StateConflict
+from services.snapshots.domain import (
+    BuilderUnavailable,
+    Limits,
+    OrganizationGone,
+    State,
+    StateConflict,
+)
 from services.snapshots.domain.bulk import (
     MOST_ITEMS,
     MOST_JOBS,
@@ -141,10 +147,12 @@ async def put_off(session: AsyncSession, job_id: UUID) -> None:
     await session.execute(_LATER, {"id": job_id})
 
 
-async def work(session: AsyncSession, job_id: UUID, limits: Limits | None, size: int) -> bool:
+async def work(
+    session: AsyncSession, job_id: UUID, limits: Limits | None, size: int, no_builder: str
+) -> bool:
     """Do the next `size` items of a job. False: it is done, or in somebody else's hands.
 
-    `limits` are needed to activate; None: the organization is gone. Raises Busy, QuotaExceeded or LimitsOutdated when
+    `limits` are needed to activate; None: the organization is gone. `no_builder`: why nothing is built here. Raises Busy, QuotaExceeded or LimitsOutdated when
     somebody else changed the same meanwhile: nothing was done.
     """
     job = (await session.execute(_HOLD, {"id": job_id})).one_or_none()
@@ -154,7 +162,7 @@ async def work(session: AsyncSession, job_id: UUID, limits: Limits | None, size:
     items = [Item(*row) for row in (await session.execute(_PIECE, bound)).all()]
     asked_for = current_origin.set(msgspec.json.decode(job.origin, type=Origin))
     try:
-        verdicts = await _do(session, job.organization_id, Action(job.action), items, limits)
+        verdicts = await _do(session, job, items, limits, no_builder)
     finally:
         current_origin.reset(asked_for)
     await _note(session, job_id, verdicts)
@@ -168,11 +176,12 @@ async def forget(session: AsyncSession, *, limit: int = 5) -> int:
 
 async def _do(
     session: AsyncSession,
-    organization_id: UUID,
-    action: Action,
+    job: Any,
     items: Sequence[Item],
     limits: Limits | None,
+    no_builder: str,
 ) -> list[Verdict]:
+    organization_id, action = job.organization_id, Action(job.action)
     if action is Action.ACTIVATE and limits is None:
         return [Verdict(item, Outcome.REFUSED, OrganizationGone.reason) for item in items]
     ids = [i.snapshot_id for i in items if i.snapshot_id is not None]
@@ -188,21 +197,27 @@ async def _do(
         await leave_work(session, organization_id, chosen, State.REMOVING)
         await wake_workers(session)
     elif limits is not None:
-        refused = await _activate(session, organization_id, chosen, limits)
-        verdicts = [_refused(v) if v.item.snapshot_id in refused else v for v in verdicts]
+        refused = await _activate(session, organization_id, chosen, limits, no_builder)
+        verdicts = [_refused(v, refused.get(v.item.snapshot_id, "")) for v in verdicts]
     return verdicts
 
 
-def _refused(verdict: Verdict) -> Verdict:
-    return Verdict(verdict.item, Outcome.REFUSED, StateConflict.reason, verdict.snapshot)
+def _refused(verdict: Verdict, reason: str) -> Verdict:
+    if not reason:
+        return verdict
+    return Verdict(verdict.item, Outcome.REFUSED, reason, verdict.snapshot)
 
 
 async def _activate(
-    session: AsyncSession, organization_id: UUID, snapshots: Sequence[Any], limits: Limits
-) -> set[UUID]:
+    session: AsyncSession,
+    organization_id: UUID,
+    snapshots: Sequence[Any],
+    limits: Limits,
+    no_builder: str,
+) -> dict[UUID | None, str]:
     """Bring back together what has its artifact, and one kind of work after the other what has not.
 
-    Return those of which there is nothing to make them again.
+    Return those that nothing makes again, and the reason of each.
     """
     artifacts = sorted({s.artifact_id for s in snapshots if s.artifact_id is not None})
     stored = set((await session.scalars(_STORED, {"ids": artifacts})).all())
@@ -211,13 +226,13 @@ async def _activate(
     await move(session, organization_id, standings, State.ACTIVE, limits=limits, last_used_at=now)
     there = {s.id for s in ready}
     rest = sorted((s for s in snapshots if s.id not in there), key=_kind)
-    refused: set[UUID] = set()
+    refused: dict[UUID | None, str] = {}
     for _, alike in groupby(rest, key=_kind):
         those = list(alike)
         try:
-            to, values = await to_be_had(session, organization_id, those[0])
-        except StateConflict:
-            refused |= {s.id for s in those}
+            to, values = await to_be_had(session, organization_id, those[0], no_builder)
+        except (StateConflict, BuilderUnavailable) as refusal:
+            refused |= {s.id: refusal.reason for s in those}
             continue
         standings = [standing(s) for s in those]
         former = former_of(those[0], values)

@@ -14,6 +14,8 @@ from services.snapshots.commands import builds, waiting
 from services.snapshots.commands.moves import move, standing, wake_workers
 from services.snapshots.domain import (
     FAILED,
+    NO_BUILDS,
+    BuilderUnavailable,
     Busy,
     Limits,
     SnapshotGeneral,
@@ -68,7 +70,13 @@ async def deactivate(session: AsyncSession, organization_id: UUID, ref: str) -> 
 
 
 async def activate(
-    session: AsyncSession, organization_id: UUID, ref: str, limits: Limits, now: float
+    session: AsyncSession,
+    organization_id: UUID,
+    ref: str,
+    limits: Limits,
+    now: float,
+    *,
+    no_builder: str,
 ) -> UUID:
     """Bring it back, and return its id: active if its artifact is stored, else pending with work by that digest, or with
     its build done again.
@@ -81,13 +89,19 @@ async def activate(
             f"a snapshot that is {snapshot.state} cannot be activated", current=snapshot.state
         )
     check_usable(snapshot, limits, now)
-    to, values = await to_be_had(session, organization_id, snapshot)
+    to, values = await to_be_had(session, organization_id, snapshot, no_builder)
     await _bring_back(session, organization_id, snapshot, to, limits, values)
     return UUID(str(snapshot.id))
 
 
 async def retry(
-    session: AsyncSession, organization_id: UUID, ref: str, limits: Limits, now: float
+    session: AsyncSession,
+    organization_id: UUID,
+    ref: str,
+    limits: Limits,
+    now: float,
+    *,
+    no_builder: str,
 ) -> UUID:
     """Try a failed snapshot again, why it failed forgotten, and return its id. Refused as RetrySnapshot says."""
     snapshot = await one.owned(session, organization_id, ref)
@@ -96,7 +110,7 @@ async def retry(
             f"a snapshot that is {snapshot.state} has not failed", current=snapshot.state
         )
     check_usable(snapshot, limits, now)
-    to, values = await to_be_had(session, organization_id, snapshot)
+    to, values = await to_be_had(session, organization_id, snapshot, no_builder)
     # Its size may have been what it failed for; it is another one's now, or not known yet.
     values = {"size_bytes": None, **_NO_FAILURE, **values}
     await _bring_back(session, organization_id, snapshot, to, limits, values)
@@ -127,17 +141,21 @@ def check_usable(snapshot: Row[Any], limits: Limits, now: float) -> None:
 
 
 async def to_be_had(
-    session: AsyncSession, organization_id: UUID, snapshot: Row[Any]
+    session: AsyncSession, organization_id: UUID, snapshot: Row[Any], no_builder: str
 ) -> tuple[State, dict[str, Any]]:
     """Return where a snapshot out of use goes on its way back, and what is written along.
 
-    Active if its artifact is in the store; else there is work that it waits for from now on.
+    Active if its artifact is in the store; else there is work that it waits for from now on. Refused with
+    SNAPSHOT_STATE_CONFLICT when there is nothing to make it of again, with BUILDER_UNAVAILABLE when it would have to be built
+    and is not, for which `no_builder` is the reason.
     """
     artifact = await _artifact(session, organization_id, snapshot)
     if artifact is not None and artifact.stored:
         values = {"artifact_id": artifact.id, "ref": artifact.ref}
         values |= {"size_bytes": artifact.size_bytes, "last_used_at": await session.scalar(_NOW)}
         return State.ACTIVE, values
+    if snapshot.build_id is not None and no_builder:
+        raise BuilderUnavailable(f"it would have to be built again, and {NO_BUILDS}: {no_builder}")
     return await _work_for(session, organization_id, snapshot, artifact)
 
 

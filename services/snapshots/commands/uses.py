@@ -129,7 +129,8 @@ async def _activate(
     if not await one.is_stored(session, snapshot.artifact_id):
         # Who starts a sandbox does not wait for a download.
         raise inactive
-    to, values = await to_be_had(session, organization_id, snapshot)
+    # Its artifact is stored, so that nothing has to be built.
+    to, values = await to_be_had(session, organization_id, snapshot, "")
     await move(session, organization_id, [standing(snapshot)], to, limits=limits, **values)
     told = audited("activate", snapshot.id, name=snapshot.name, cause="use")
     await announce(session, told, organization_id=organization_id)

@@ -184,8 +184,10 @@ class SnapshotServicer(SnapshotServiceServicer):
     ) -> Row:
         async def act_under(limits: Limits) -> Row:
             async def act(session: AsyncSession) -> Row:
+                ref, organization_id = request.ref.text, UUID(request.organization_id)
                 id_ = await command(
-                    session, UUID(request.organization_id), request.ref.text, limits, time.time()
+                    *(session, organization_id, ref, limits, time.time()),
+                    no_builder=self._no_builder,
                 )
                 return await one.by_id(session, id_)
 

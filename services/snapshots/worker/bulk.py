@@ -24,10 +24,16 @@ _BREATH_SECONDS = 0.01
 
 
 class Bulk:
-    """Any number of workers may do this at once; each piece is done by one of them."""
+    """Any number of workers may do this at once; each piece is done by one of them.
 
-    def __init__(self, sessions: Sessions, wakeups: Wakeups, organizations: Organizations) -> None:
+    `no_builder`: why nothing is built here; empty: something is.
+    """
+
+    def __init__(
+        self, sessions: Sessions, wakeups: Wakeups, organizations: Organizations, no_builder: str
+    ) -> None:
         self._sessions, self._wakeups, self._organizations = sessions, wakeups, organizations
+        self._no_builder = no_builder
 
     async def run(self) -> None:
         """Work for ever."""
@@ -74,7 +80,7 @@ class Bulk:
             limits = await self._limits(organization_id) if asks else None
             try:
                 async with self._sessions.begin() as session:
-                    await bulk.work(session, job_id, limits, size)
+                    await bulk.work(session, job_id, limits, size, self._no_builder)
             except (Busy, QuotaExceeded, LimitsOutdated):
                 size = max(1, size // _SMALLER)
             except OrganizationGone:

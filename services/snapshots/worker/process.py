@@ -48,7 +48,7 @@ async def work(
         channel(settings.orgs_target, *SERVICES) as orgs,
     ):
         organizations = Organizations(orgs, identity)
-        bulk = Bulk(database.sessions, wakeups, organizations)
+        bulk = Bulk(database.sessions, wakeups, organizations, settings.why_none)
         tools = Tools(
             sessions=database.sessions,
             store=store,

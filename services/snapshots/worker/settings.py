@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
+from services.snapshots.builder.presence import PresenceSettings
 from services.snapshots.domain import VERSIONS_KEPT
 from services.snapshots.images.credentials import OwnRegistry
 from services.snapshots.registries.settings import RegistrySettings
@@ -25,7 +26,7 @@ class AuditSettings(BaseSettings):
     store_bucket: str = ""
 
 
-class WorkerSettings(RegistrySettings, EncryptionSettings, AuditSettings):
+class WorkerSettings(PresenceSettings, RegistrySettings, EncryptionSettings, AuditSettings):
     """Names and defaults; `store_limit_bytes` unset: as much as the disk has, but for a reserve."""
 
     identity_file: Path

@@ -16,11 +16,12 @@ from ratoon.snapshots.v1 import snapshot_pb2
 from ratoon.snapshots.v1 import snapshot_service_pb2 as pb
 from services.snapshots.builder.log import BuildLog
 from services.snapshots.domain import Claim
+from services.snapshots.domain.build import DOCKERFILE_BYTES
 from services.snapshots.worker.lease import LeaseLost
 from tests.conftest import MakeDatabase
 from tests.identities import Keyring
 from tests.integration.snapshots.orgs import limits
-from tests.integration.snapshots.test_bulk import ACTIVATE, DONE, do
+from tests.integration.snapshots.test_bulk import ACTIVATE, DONE, REFUSED, do
 from tests.integration.snapshots.world import Member, World, a_world, refused
 
 TEXT = "FROM alpine:3.20\nRUN true\n"
@@ -268,6 +269,45 @@ async def test_many_that_are_brought_back_at_once_are_each_built_from_their_own(
         "SELECT dockerfile FROM builds WHERE organization_id = $1", UUID(me.organization)
     )
     assert sorted(row["dockerfile"] for row in rows) == sorted(set(texts.values()))
+
+
+async def test_what_would_have_to_be_built_again_is_refused_where_nothing_is(
+    make_database: MakeDatabase, keyring: Keyring, tmp_path: Path
+) -> None:
+    url, one, other = await make_database("services.snapshots"), tmp_path / "1", tmp_path / "2"
+    for folder in (one, other):
+        folder.mkdir()
+    async with a_world(url, keyring, one, no_builder="") as world:
+        me = world.member()
+        inactive, failed = await build(me, "inactive"), await build(me, "failed", "FROM other:1\n")
+        await me.deactivate(inactive.id)
+        assert await world.fail(await claim_of(world, me), "BUILD_STEP_FAILED")
+    async with a_world(url, keyring, other, no_builder="it went away") as world:
+        me = Member(world, me.organization)
+        with pytest.raises(grpc.aio.AioRpcError, match="it went away"):
+            await me.activate(inactive.id)
+        for again in (me.activate(inactive.id), me.retry(failed.id)):
+            async with refused("BUILDER_UNAVAILABLE", grpc.StatusCode.FAILED_PRECONDITION):
+                await again
+        assert await do(me, ACTIVATE, inactive.id) == [(REFUSED, "BUILDER_UNAVAILABLE")]
+        states = {(await me.get(s.id)).state for s in (inactive, failed)}
+        assert states == {
+            snapshot_pb2.SNAPSHOT_STATE_INACTIVE,
+            snapshot_pb2.SNAPSHOT_STATE_BUILD_FAILED,
+        }
+        assert await me.usage() == (0, 2)
+        assert await world.claim(builds=True) is None
+
+
+async def test_a_page_holds_the_longest_dockerfiles_that_there_can_be(
+    world: World, me: Member
+) -> None:
+    text = "FROM a:1\n#".ljust(DOCKERFILE_BYTES, "x")
+    for number in range(100):
+        made = await build(me, f"n{number}", f"{text[:-3]}{number:03}")
+        await me.deactivate(made.id)
+    page = await me.page(page_size=100)
+    assert sum(len(s.build.dockerfile) for s in page.snapshots) == 100 * DOCKERFILE_BYTES
 
 
 async def _told(who: Member) -> list[tuple[str, Any]]:

@@ -395,6 +395,7 @@ async def a_world(
                 database.sessions,
                 Wakeups(url, "bulk under test"),
                 Organizations(to_orgs, identity),
+                no_builder,
             ),
             ShareServiceStub(opened),
             VersionServiceStub(opened),

@@ -222,7 +222,9 @@ class Organization:
 
     async def activate(self, snapshot: UUID) -> None:
         await self._do(
-            lambda session: lifecycle.activate(session, self.id, str(snapshot), LIMITS, time.time())
+            lambda session: lifecycle.activate(
+                session, self.id, str(snapshot), LIMITS, time.time(), no_builder=""
+            )
         )
 
     async def set_image(self, snapshot: UUID, image: str) -> None:

@@ -144,7 +144,7 @@ async def test_what_comes_back_in_the_moment_of_the_loss_is_not_active_either(
     digest = made.layers[0].digest
     (house.root / "blobs" / "sha256" / digest.removeprefix("sha256:")).unlink()
     async with house.database.sessions.begin() as coming:
-        await lifecycle.activate(coming, mine.id, str(snapshot), LIMITS, time.time())
+        await lifecycle.activate(coming, mine.id, str(snapshot), LIMITS, time.time(), no_builder="")
         sweep = asyncio.create_task(house.garbage.sweep())
         await house.until(lambda: _waits_for_a_lock(house))
     await sweep

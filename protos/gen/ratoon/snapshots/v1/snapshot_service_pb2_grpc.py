@@ -160,8 +160,8 @@ class SnapshotServiceServicer:
         its digest again.
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT,
-        SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT (INVALID_ARGUMENT), REGION_NOT_FOUND or
-        ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        SNAPSHOT_QUOTA_EXCEEDED, BUILDER_UNAVAILABLE (FAILED_PRECONDITION: it would have to be built again),
+        RESOURCES_EXCEED_LIMIT (INVALID_ARGUMENT), REGION_NOT_FOUND or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,7 +182,7 @@ class SnapshotServiceServicer:
         holds its artifact by now, else PENDING.
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT (it has not failed,
-        or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
+        or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED, BUILDER_UNAVAILABLE (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
         (INVALID_ARGUMENT), REGION_NOT_FOUND, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

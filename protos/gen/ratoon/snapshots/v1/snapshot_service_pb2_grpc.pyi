@@ -60,8 +60,8 @@ class SnapshotServiceStub:
     its digest again.
 
     Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT,
-    SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT (INVALID_ARGUMENT), REGION_NOT_FOUND or
-    ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+    SNAPSHOT_QUOTA_EXCEEDED, BUILDER_UNAVAILABLE (FAILED_PRECONDITION: it would have to be built again),
+    RESOURCES_EXCEED_LIMIT (INVALID_ARGUMENT), REGION_NOT_FOUND or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
     """
     DeactivateSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.DeactivateSnapshotRequest, _snapshot_service_pb2.DeactivateSnapshotResponse]
     """Takes a snapshot out of use; work on it is cancelled. Already inactive: nothing happens.
@@ -74,7 +74,7 @@ class SnapshotServiceStub:
     holds its artifact by now, else PENDING.
 
     Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT (it has not failed,
-    or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
+    or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED, BUILDER_UNAVAILABLE (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
     (INVALID_ARGUMENT), REGION_NOT_FOUND, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
     """
     StreamBuildLog: _aio.UnaryStreamMultiCallable[_snapshot_service_pb2.StreamBuildLogRequest, _snapshot_service_pb2.StreamBuildLogResponse]
@@ -174,8 +174,8 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         its digest again.
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT,
-        SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT (INVALID_ARGUMENT), REGION_NOT_FOUND or
-        ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
+        SNAPSHOT_QUOTA_EXCEEDED, BUILDER_UNAVAILABLE (FAILED_PRECONDITION: it would have to be built again),
+        RESOURCES_EXCEED_LIMIT (INVALID_ARGUMENT), REGION_NOT_FOUND or ORGANIZATION_SUSPENDED (PERMISSION_DENIED).
         """
 
     @_abc_1.abstractmethod
@@ -200,7 +200,7 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         holds its artifact by now, else PENDING.
 
         Refused with SNAPSHOT_NOT_FOUND, SNAPSHOT_ID_REQUIRED (INVALID_ARGUMENT), SNAPSHOT_STATE_CONFLICT (it has not failed,
-        or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
+        or there is nothing to make it of again), SNAPSHOT_QUOTA_EXCEEDED, BUILDER_UNAVAILABLE (FAILED_PRECONDITION), RESOURCES_EXCEED_LIMIT
         (INVALID_ARGUMENT), REGION_NOT_FOUND, ORGANIZATION_SUSPENDED (PERMISSION_DENIED) or SNAPSHOT_BUSY (ABORTED).
         """
 
