@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
-from services.snapshots.builder.presence import PresenceSettings
+from services.snapshots.contexts.builders import PresenceSettings
 from services.snapshots.registries.pushed import Pushed
 from services.snapshots.registries.settings import RegistrySettings
 from services.snapshots.registries.tokens import PushAccess, TokenSigner

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.encryption import EncryptionSettings
-from services.snapshots.builder.presence import PresenceSettings
+from services.snapshots.contexts.builders import PresenceSettings
 from services.snapshots.domain import VERSIONS_KEPT
 from services.snapshots.images.credentials import OwnRegistry
 from services.snapshots.registries.settings import RegistrySettings
