@@ -67,6 +67,7 @@ async def test_a_storage_that_is_away_is_waited_for(
     await house.rows("INSERT INTO blobs VALUES (:digest, 7) RETURNING digest", digest=digest)
     await house.rows("INSERT INTO garbage VALUES (:digest) RETURNING digest", digest=digest)
     house.store = store  # type: ignore[assignment]  # any store will do
+    house.garbage = Garbage(house.database.sessions, store)
 
     async def said() -> bool:
         return "the upkeep has to wait: StoreAway" in caplog.text
