@@ -113,12 +113,16 @@ class Building:
             if not buildah.is_clean():
                 await tree.run(buildah.clean, _ignore)
             await self._unpack(recipe, buildah)
-            await self._fetch_bases(recipe, buildah, tree, report)
+            base = await self._fetch_bases(recipe, buildah, tree, report)
             report(Progress(Phase.BUILDING))
-            await self._do_steps(buildah, tree, (layers, job), log)
-            report(Progress(Phase.STORING))
-            output = Output(self._tools, claim, self._admission)
-            return await output.store(recipe.ref, layers, buildah, report)
+            output = Output(self._tools, claim, self._admission, layers, buildah.packed)
+            async with output.ahead(base):
+                await self._do_steps(buildah, tree, (layers, job), log)
+                report(Progress(Phase.STORING))
+                config = await asyncio.to_thread(buildah.config_of, buildah.made)
+                if config is None:
+                    raise RuntimeError("the image that was built is not there")
+                return await output.store(recipe.ref, config, report)
         finally:
             await asyncio.shield(tree.fell())
 
@@ -141,12 +145,13 @@ class Building:
 
     async def _fetch_bases(
         self, recipe: Recipe, buildah: Buildah, tree: Tree, report: Report
-    ) -> None:
+    ) -> bytes | None:
         """Fetch what FROM names with the organization's credentials, and what COPY --from does with none.
 
-        The credentials are gone before the first step.
+        The credentials are gone before the first step. Return the config of the last one that FROM names, if any does.
         """
         report(Progress(Phase.RESOLVING))
+        base = None
         self._refuse(recipe.dockerfile)
         try:
             for image in dockerfile.bases(recipe.dockerfile):
@@ -155,10 +160,12 @@ class Building:
                     buildah.forget()
                 else:
                     buildah.permit(credential)
-                self._check_triggers(image, await self._fetch(image, buildah, tree), buildah)
+                base = buildah.config_of(await self._fetch(image, buildah, tree))
+                self._check_triggers(image, base)
             buildah.forget()
             for image in dockerfile.copied(recipe.dockerfile):
                 await self._fetch(image, buildah, tree)
+            return base
         finally:
             buildah.remove_auth()
 
@@ -180,9 +187,8 @@ class Building:
         # What it warns of comes first.
         return said.decode(errors="replace").split()[-1]
 
-    def _check_triggers(self, image: str, image_id: str, buildah: Buildah) -> None:
-        """Look at what the image wants done by whoever builds on it (ONBUILD)."""
-        data = buildah.config_of(image_id)
+    def _check_triggers(self, image: str, data: bytes | None) -> None:
+        """Look at what the image of this config wants done by whoever builds on it (ONBUILD)."""
         if data is None:
             reason = f"the image {image[:200]} has no config of a kind that is still in use"
             raise PullFailed(PullCode.IMAGE_INVALID, reason)

@@ -1,12 +1,13 @@
 """What a build made: out of buildah's storage, packed, into the store."""
 
 import asyncio
-from collections.abc import Mapping
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from services.snapshots.builder.archives import Archives
-from services.snapshots.builder.buildah import Buildah
 from services.snapshots.builder.made import MadeImage
 from services.snapshots.builder.packing import Packed, pack
 from services.snapshots.builder.shelf import Shelf
@@ -25,33 +26,49 @@ from services.snapshots.worker.tools import Tools
 
 
 class Output:
-    """Of one claim's build, once its steps are done."""
+    """Of one claim's build: `layers` are its organization's, `folder` is for what is packed of them."""
 
-    def __init__(self, tools: Tools, claim: Claim, admission: Admission) -> None:
+    def __init__(
+        self, tools: Tools, claim: Claim, admission: Admission, layers: Path, folder: Path
+    ) -> None:
         self._tools, self._claim, self._admission = tools, claim, admission
+        self._layers, self._folder, self._shelf = layers, folder, Shelf(layers)
+        self._stored: dict[str, Blob] = {}
+        self._early: asyncio.Future[dict[str, Packed]] | None = None
 
-    async def store(self, ref: str, layers: Path, buildah: Buildah, report: Report) -> NewArtifact:
-        """Return what is whole in the store then. Raises BuildFailed, PullFailed, or LeaseLost."""
-        config = await asyncio.to_thread(buildah.config_of, buildah.made)
-        if config is None:
-            raise RuntimeError("the image that was built is not there")
-        image, packed = await self._pack(config, layers, buildah.packed)
+    @asynccontextmanager
+    async def ahead(self, base: bytes | None) -> AsyncIterator[None]:
+        """Pack what an image of this config has already, while its steps are done."""
+        if base is None:
+            yield
+            return
+        self._early = asyncio.ensure_future(self._pack(_diff_ids(base), at_once=1))
+        try:
+            yield
+        finally:
+            self._early.cancel()
+            # Why it failed matters to nobody when the steps have failed.
+            await asyncio.gather(self._early, return_exceptions=True)
+
+    async def store(self, ref: str, config: bytes, report: Report) -> NewArtifact:
+        """Return what is whole in the store then, once the steps are done. Raises PullFailed, or LeaseLost."""
+        diff_ids, packed = _diff_ids(config), dict(await self._early) if self._early else {}
+        packed |= await self._pack(
+            [diff_id for diff_id in diff_ids if diff_id not in packed],
+            at_once=os.cpu_count() or 1,
+        )
+        blobs = {diff_id: layer.blob for diff_id, layer in packed.items()} | self._stored
+        self._shelf.keep({diff_id: blobs[diff_id] for diff_id in diff_ids})
+        image = MadeImage(config, [blobs[diff_id] for diff_id in diff_ids], self._folder)
         return await self._bring(ref.partition(":")[0], image, packed, report)
 
-    async def _pack(
-        self, config: bytes, layers: Path, folder: Path
-    ) -> tuple[MadeImage, Mapping[str, Packed]]:
-        """Describe the image, and pack the layers that the store does not have of the organization yet."""
-        diff_ids = image_config.diff_ids(documents.loads(config, "config"))
-        shelf = Shelf(layers)
-        blobs = await self._held(shelf.known(diff_ids))
-        packed: Mapping[str, Packed] = {}
-        if missing := [diff_id for diff_id in diff_ids if diff_id not in blobs]:
-            archives = await asyncio.to_thread(Archives, layers)
-            packed = await pack(archives, missing, folder)
-            blobs |= {diff_id: layer.blob for diff_id, layer in packed.items()}
-        shelf.keep({diff_id: blobs[diff_id] for diff_id in diff_ids})
-        return MadeImage(config, [blobs[diff_id] for diff_id in diff_ids], folder), packed
+    async def _pack(self, diff_ids: Sequence[str], *, at_once: int) -> dict[str, Packed]:
+        """Pack those of these layers that the store does not have of the organization yet."""
+        self._stored |= await self._held(self._shelf.known(diff_ids))
+        if not (missing := [diff_id for diff_id in diff_ids if diff_id not in self._stored]):
+            return {}
+        archives = await asyncio.to_thread(Archives, self._layers)
+        return await pack(archives, missing, self._folder, at_once=at_once)
 
     async def _held(self, known: Mapping[str, Blob]) -> dict[str, Blob]:
         async def ask() -> set[str]:
@@ -90,3 +107,7 @@ class Output:
             config=asdict(made.config),
             blobs=self._admission.blobs,
         )
+
+
+def _diff_ids(config: bytes) -> tuple[str, ...]:
+    return image_config.diff_ids(documents.loads(config, "config"))

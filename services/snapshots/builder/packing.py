@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +27,11 @@ class Packed:
     facts: LayerFacts
 
 
-async def pack(archives: Archives, diff_ids: Iterable[str], folder: Path) -> dict[str, Packed]:
+async def pack(
+    archives: Archives, diff_ids: Iterable[str], folder: Path, *, at_once: int
+) -> dict[str, Packed]:
     """Pack these layers into `folder`. Raises PullFailed when one holds what none may."""
-    places = asyncio.Semaphore(os.cpu_count() or 1)
+    places = asyncio.Semaphore(at_once)
     packed: dict[str, Packed] = {}
 
     async def one(diff_id: str) -> None:

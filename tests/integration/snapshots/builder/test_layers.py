@@ -19,9 +19,11 @@ def packed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many layers each packing had to do with."""
     counts: list[int] = []
 
-    async def counted(archives: Archives, diff_ids: list[str], folder: Path) -> dict[str, Packed]:
+    async def counted(
+        archives: Archives, diff_ids: list[str], folder: Path, *, at_once: int
+    ) -> dict[str, Packed]:
         counts.append(len(diff_ids))
-        return await pack(archives, diff_ids, folder)
+        return await pack(archives, diff_ids, folder, at_once=at_once)
 
     monkeypatch.setattr(output, "pack", counted)
     return counts
@@ -48,7 +50,8 @@ async def test_known_layers_are_named_and_only_new_ones_packed(
         await mine.until(same, "active", seconds=60)
         more = await mine.build(text + "RUN echo two > /two\n")
         await mine.until(more, "active", seconds=60)
-    assert packed == [2, 1]
+    # The base, while its first step is done, and each step's own once.
+    assert packed == [1, 1, 1]
     layers = [(await _manifest(shop, s))["layers"] for s in (first, same, more)]
     assert layers[0] == layers[1] == layers[2][:-1]
     await shop.house.check_at_rest()
@@ -71,7 +74,7 @@ async def test_what_left_the_store_is_packed_again_and_is_the_same(
         assert shop.house.files() == set()
         again = await mine.build(text)
         await mine.until(again, "active", seconds=60)
-    assert packed == [2, 2]
+    assert packed == [1, 1, 1, 1]
     assert (await _manifest(shop, again))["layers"] == before
     await shop.house.check_at_rest()
 
@@ -102,4 +105,15 @@ async def test_another_organization_packs_for_itself(shop: Shop, packed: list[in
             for file in known:
                 shutil.copy(file, own)
             await mine.until(await mine.build(text), "active", seconds=60)
-    assert packed == [2, 2]
+    assert packed == [1, 1, 1, 1]
+
+
+async def test_what_only_an_earlier_stage_starts_from_is_not_stored(shop: Shop) -> None:
+    mine = shop.house.organization()
+    text = f"FROM {shop.base} AS first\nRUN echo one > /one\nFROM scratch\nCOPY --from=first /one /one\n"
+    async with shop.builder():
+        made = await mine.build(text)
+        await mine.until(made, "active", seconds=60)
+    assert len((await _manifest(shop, made))["layers"]) == 1
+    await shop.house.check_at_rest()
+    shop.check_nothing_left()
