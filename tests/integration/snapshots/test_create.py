@@ -168,14 +168,21 @@ async def test_names_are_unique_in_an_organization_and_free_in_another(
     assert await me.usage() == (1, 1)
 
 
-async def test_one_of_ten_gets_the_last_place_and_one_of_ten_the_name(world: World) -> None:
-    for attempt in range(rounds(50, 1000)):
+@pytest.mark.parametrize(
+    ("names", "quota", "lost"),
+    [
+        ([f"n{i}" for i in range(10)], 1, "SNAPSHOT_QUOTA_EXCEEDED"),
+        (["one"] * 10, 3, "SNAPSHOT_NAME_TAKEN"),
+    ],
+    ids=["place", "name"],
+)
+async def test_one_of_ten_gets_the_last_place_and_one_of_ten_the_name(
+    world: World, names: list[str], quota: int, lost: str
+) -> None:
+    for _ in range(rounds(50, 1000)):
         racer = world.member()
-        same_name = attempt % 2
-        world.orgs.answers[racer.organization] = limits(quota=3 if same_name else 1)
-        names = ["one" if same_name else f"n{i}" for i in range(10)]
+        world.orgs.answers[racer.organization] = limits(quota=quota)
         results = await asyncio.gather(*(_outcome(racer, name) for name in names))
-        lost = "SNAPSHOT_NAME_TAKEN" if same_name else "SNAPSHOT_QUOTA_EXCEEDED"
         assert sorted(results) == sorted(["made"] + [lost] * 9)
         assert await racer.usage() == (1, 1)
         assert len(await racer.events()) == 1
