@@ -12,7 +12,8 @@ from chassis.db import Database, connect
 from chassis.grpc import revocations
 from chassis.grpc.caller import Identity, Trust, Verifier
 from chassis.grpc.client import channel
-from chassis.grpc.feed import Consumer, EventFeedServicer, HandleAll, OwnConsumer
+from chassis.grpc.consumer import Consumer, HandleAll, OwnConsumer
+from chassis.grpc.feed import EventFeedServicer
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.outbox import CHANNEL, Feed

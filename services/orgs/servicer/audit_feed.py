@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.grpc.feed import HandleAll
+from chassis.grpc.consumer import HandleAll
 from ratoon.events.v1 import event_pb2
 from services.orgs.commands import audit
 from services.orgs.convert.audited import record_of

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.grpc.feed import HandleAll
+from chassis.grpc.consumer import HandleAll
 from ratoon.events.v1 import event_pb2
 from services.orgs.commands.webhooks import messages
 from services.orgs.convert.told import messages_of

@@ -18,6 +18,7 @@ from chassis.db import Database, connect
 from chassis.grpc import feed as feeds
 from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
+from chassis.grpc.consumer import Consumer, Handle, OwnConsumer
 from chassis.grpc.server import Server
 from chassis.grpc.status import error_info
 from chassis.listen import Wakeups
@@ -113,7 +114,7 @@ async def test_a_consumer_takes_each_event_once(
         if len(taken) == 50:
             done.set()
 
-    consumer = feeds.Consumer("orgs", feed_channel, keyring.identity("auth"), database.sessions)
+    consumer = Consumer("orgs", feed_channel, keyring.identity("auth"), database.sessions)
     task = asyncio.create_task(consumer.run(handle))
     await asyncio.gather(*(_write(database, str(i)) for i in range(50)))
     await asyncio.wait_for(done.wait(), 10)
@@ -151,9 +152,9 @@ class Followed(Feed):
 
 @asynccontextmanager
 async def consuming(
-    database: Database, wakeups: Wakeups, handle: feeds.Handle, *sources: Feed
+    database: Database, wakeups: Wakeups, handle: Handle, *sources: Feed
 ) -> AsyncIterator[None]:
-    consumers = [feeds.OwnConsumer("own", s, wakeups, database.sessions) for s in sources]
+    consumers = [OwnConsumer("own", s, wakeups, database.sessions) for s in sources]
     tasks = [asyncio.create_task(c.run(handle)) for c in consumers]
     yield
     for task in tasks:
@@ -188,7 +189,7 @@ async def test_what_each_has_to_hear_takes_effect_in_each(
     heard: list[list[str]] = [[], [], []]
     done = [asyncio.Event() for _ in heard]
 
-    def hearing(n: int) -> feeds.Handle:
+    def hearing(n: int) -> Handle:
         async def hear(_session: AsyncSession, event: event_pb2.Event) -> None:
             heard[n].append(event.api_key_deleted.api_key_id)
             if heard[n][-1] == "last":
@@ -199,7 +200,7 @@ async def test_what_each_has_to_hear_takes_effect_in_each(
     me = keyring.identity("auth")
     tasks = [
         asyncio.create_task(
-            feeds.Consumer("orgs", feed_channel, me, database.sessions, each=True).run(hearing(n))
+            Consumer("orgs", feed_channel, me, database.sessions, each=True).run(hearing(n))
         )
         for n in range(len(heard))
     ]

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.db import Database, connect
 from chassis.grpc.caller import Caller, Verifier
 from chassis.grpc.client import channel
-from chassis.grpc.feed import Consumer, EventFeedServicer, OwnConsumer
+from chassis.grpc.consumer import Consumer, OwnConsumer
+from chassis.grpc.feed import EventFeedServicer
 from chassis.grpc.server import Server
 from chassis.listen import Wakeups
 from chassis.origin import SYSTEM, Origin, current_origin

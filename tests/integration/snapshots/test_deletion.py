@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from chassis.grpc.client import channel
-from chassis.grpc.feed import Consumer
+from chassis.grpc.consumer import Consumer
 from chassis.listen import Wakeups
 from ratoon.events.v1 import event_feed_service_pb2, event_pb2
 from services.snapshots import events
