@@ -10,7 +10,14 @@ from pathlib import Path
 from deploy.local import registry
 from deploy.local.environment import for_room
 from deploy.local.ports import LOOPBACK
-from deploy.local.postgres import READY_LINE, Cluster, end, roles_and_databases, running_postmaster
+from deploy.local.postgres import (
+    READY_LINE,
+    Cluster,
+    end,
+    forget_sockets,
+    roles_and_databases,
+    running_postmaster,
+)
 from deploy.local.process import Spec
 from deploy.local.secret_files import CONTEXTS, ENCRYPTION_KEYS, DatabaseSecret
 from deploy.local.state import Home, socket_path
@@ -85,6 +92,7 @@ def _database(site: Site, cluster: Cluster, secrets: Mapping[str, DatabaseSecret
         pid = running_postmaster(cluster.data)
         if pid is not None:
             end(pid)
+        forget_sockets(cluster.sockets)
 
     server = Spec(
         name="postgres",

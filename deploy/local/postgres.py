@@ -200,6 +200,12 @@ def running_postmaster(data: Path) -> int | None:
     return None
 
 
+def forget_sockets(sockets: Path) -> None:
+    """Remove what a dead server left where only servers of this cluster listen: its number may be another program's by now."""
+    for name in (f".s.PGSQL.{PORT}.lock", f".s.PGSQL.{PORT}"):
+        (sockets / name).unlink(missing_ok=True)
+
+
 def _attached(lines: Iterable[str]) -> bool:
     """Return whether sessions of the dead server still hold its shared memory (line 7: key and id)."""
     line = [*lines][6:7]

@@ -90,14 +90,19 @@ def test_a_pid_file_that_names_another_program_is_no_obstacle(fresh: Install) ->
     one = fresh()
     assert one.start().returncode == 0
     pids = one.pids()
+    command = Path(f"/proc/{pids['postgres']}/cmdline").read_text().split("\0")
+    sockets = Path(command[command.index("-k") + 1])
     kill_and_wait(pids["supervisor"])
     data = _data(one)
-    pid_file = data / "postmaster.pid"
     wait_for_end([pids["postgres"]])
-    # As after a restart of the machine, when somebody else got the number.
-    pid_file.write_text(f"{os.getpid()}\n{data}\n1\n5432\n/tmp\n\n   1   1\n")
-    os.chown(pid_file, data.stat().st_uid, data.stat().st_gid)
-    again = one.start()
+    # As after a restart of the machine, when somebody else of the same account got the number.
+    account = database_account()
+    with subprocess.Popen(["/bin/sleep", "600"], cwd="/", **account.popen_options()) as other:
+        for file in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
+            file.write_text(f"{other.pid}\n{data}\n1\n5432\n{sockets}\n\n   1   1\n")
+            os.chown(file, data.stat().st_uid, data.stat().st_gid)
+        again = one.start()
+        other.kill()
     assert again.returncode == 0, again.stderr
 
 
