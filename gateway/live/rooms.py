@@ -145,9 +145,10 @@ class Rooms:
             log.exception("an event of snapshots could not be told")
         finally:
             stream.cancel()
-        # Whoever comes from now on has a watch of its own begun.
-        self._watching = None
-        self.drop_all("the feed was cut")
+        # Whoever comes from now on has a watch of its own begun, unless that has happened already.
+        if self._watching is asyncio.current_task():
+            self._watching = None
+            self.drop_all("the feed was cut")
 
     def _tell(self, events: Iterable[event_pb2.Event]) -> None:
         for event in in_order(e for e in events if self._is_new(e.cursor)):
