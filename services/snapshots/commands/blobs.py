@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.snapshots.commands import builds
 from services.snapshots.commands.moves import wake_workers
+from services.snapshots.commands.notes import GARBAGE
 from services.snapshots.domain import Blob, Claim, LayerFacts, StoreFull
 
 _STORE_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('store', 1))")
@@ -49,15 +50,15 @@ UPDATE pull_blobs SET fetched = true WHERE pull_id = :pull_id AND digest = :dige
 _DESCRIBE = text(
     "UPDATE blobs SET diff_id = :diff_id, unpacked_bytes = :unpacked_bytes, entries = :entries WHERE digest = :digest"
 )
-_UNPIN = text("""
-WITH loose AS (DELETE FROM pull_blobs WHERE pull_id = ANY(:ids) RETURNING digest)
-INSERT INTO garbage (digest) SELECT DISTINCT digest FROM loose ON CONFLICT DO NOTHING
-""")
+_UNPIN = text(
+    "WITH loose AS (DELETE FROM pull_blobs WHERE pull_id = ANY(:ids) RETURNING digest) "
+    + GARBAGE.format("SELECT DISTINCT digest FROM loose")
+)
 _DROP_PULLS = text("DELETE FROM pulls WHERE id = ANY(:ids)")
-_FORGET = text("""
-WITH loose AS (DELETE FROM artifact_blobs WHERE artifact_id = ANY(:ids) RETURNING digest)
-INSERT INTO garbage (digest) SELECT DISTINCT digest FROM loose ON CONFLICT DO NOTHING
-""")
+_FORGET = text(
+    "WITH loose AS (DELETE FROM artifact_blobs WHERE artifact_id = ANY(:ids) RETURNING digest) "
+    + GARBAGE.format("SELECT DISTINCT digest FROM loose")
+)
 _DROP_ARTIFACTS = text("DELETE FROM artifacts WHERE id = ANY(:ids)")
 _CANDIDATES = text(
     "DELETE FROM garbage WHERE digest IN"

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.snapshots.commands import builds
 from services.snapshots.commands.blobs import release_artifacts
+from services.snapshots.commands.notes import LOOSE_ARTIFACTS
 from services.snapshots.domain import VERSIONS_REMEMBERED
 
 _NOTED = text("SELECT snapshot_id FROM trims LIMIT :limit")
@@ -22,7 +23,7 @@ WITH ranked AS MATERIALIZED (
 , let_go AS (
     UPDATE versions AS v SET artifact_id = NULL FROM ranked AS r WHERE {_SAME} AND r.place >= :kept
     RETURNING r.artifact_id)
-INSERT INTO loose_artifacts (artifact_id) SELECT DISTINCT artifact_id FROM let_go ON CONFLICT DO NOTHING
+{LOOSE_ARTIFACTS.format("SELECT DISTINCT artifact_id FROM let_go")}
 """)
 _FORGET = text(f"""
 WITH ranked AS MATERIALIZED (
@@ -33,8 +34,7 @@ WITH ranked AS MATERIALIZED (
     WHERE {_SAME} AND r.place > {VERSIONS_REMEMBERED} AND v.pull_id IS NULL
     RETURNING v.artifact_id, v.build_id)
 , loose AS (
-    INSERT INTO loose_artifacts (artifact_id)
-    SELECT DISTINCT artifact_id FROM forgotten WHERE artifact_id IS NOT NULL ON CONFLICT DO NOTHING)
+    {LOOSE_ARTIFACTS.format("SELECT DISTINCT artifact_id FROM forgotten WHERE artifact_id IS NOT NULL")})
 SELECT DISTINCT build_id FROM forgotten WHERE build_id IS NOT NULL
 """)
 _TRIMMED = text("""
@@ -42,7 +42,7 @@ DELETE FROM trims AS t WHERE t.snapshot_id = ANY(:ids)
 AND (t.snapshot_id = ANY(:held) OR NOT EXISTS (SELECT FROM snapshots AS s WHERE s.id = t.snapshot_id))
 RETURNING t.snapshot_id
 """)
-_LOOSE = text("SELECT artifact_id FROM loose_artifacts LIMIT :limit")
+_LOOSE = text("SELECT artifact_id FROM loose_artifacts LIMIT :limit FOR UPDATE SKIP LOCKED")
 _HOLD_ARTIFACTS = text(
     "SELECT id FROM artifacts WHERE id = ANY(:ids) ORDER BY id FOR UPDATE SKIP LOCKED"
 )

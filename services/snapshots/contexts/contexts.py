@@ -100,7 +100,12 @@ def bucket_of(settings: ContextsSettings, bucket: str = "") -> S3Store:
         access_key_id=settings.access_key,
         secret_access_key=settings.secret_key.get_secret_value(),
         client_options=client,
-        retry_config={"max_retries": 4, "retry_timeout": timedelta(minutes=1)},
+        # A storage that has just been started anew answers before it has all of its volumes.
+        retry_config={
+            "max_retries": 8,
+            "backoff": {"max_backoff": timedelta(seconds=5)},
+            "retry_timeout": timedelta(minutes=1),
+        },
     )
 
 

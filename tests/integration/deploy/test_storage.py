@@ -31,6 +31,12 @@ def _bucket(told: dict[str, str]) -> S3Store:
         region=told["REGION"],
         access_key_id=told["ACCESS_KEY"],
         secret_access_key=told["SECRET_KEY"],
+        # It answers before it has all of its volumes.
+        retry_config={
+            "max_retries": 100,
+            "backoff": {"max_backoff": timedelta(milliseconds=500)},
+            "retry_timeout": timedelta(seconds=30),
+        },
         client_options={"root_certificate": Path(told["CA_FILE"]).read_bytes()},
     )
 

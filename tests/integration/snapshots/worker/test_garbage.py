@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.snapshots.commands import lifecycle
+from services.snapshots.commands import lifecycle, removals
 from services.snapshots.store.digests import digest_of
 from services.snapshots.store.layout import OciLayoutStore
 from services.snapshots.worker.garbage import Garbage
@@ -44,6 +44,28 @@ async def test_what_is_deleted_goes_but_not_what_others_need(
         assert house.files() == set()
     removed = await house.rows("SELECT 1 FROM outbox WHERE type = 'snapshot_removed'")
     assert len(removed) == 3
+
+
+async def test_what_is_collected_in_the_moment_in_which_it_is_let_go_is_not_forgotten(
+    house: House, registry: Registry
+) -> None:
+    """The note is there already, as after every pull; whoever looks still finds the bytes needed."""
+    registry.push("late", "1", image((50_000,), seed=82))
+    mine = house.organization()
+    async with house.worker(registry.host):
+        snapshot = await mine.create(f"{registry.host}/late:1")
+        await mine.until(snapshot, "active")
+    await house.rows(
+        "INSERT INTO garbage SELECT digest FROM blobs ON CONFLICT DO NOTHING RETURNING digest"
+    )
+    await mine.delete(snapshot)
+    async with house.database.sessions.begin() as session:
+        assert await removals.erase(session) == 1
+        async with asyncio.timeout(10):
+            await Garbage(house.database.sessions, house.store).collect()
+        assert house.files()
+    await Garbage(house.database.sessions, house.store).collect()
+    assert house.files() == set()
 
 
 async def test_a_file_that_no_row_knows_is_deleted(house: House) -> None:
