@@ -1,6 +1,7 @@
 """Versions let go of their bytes with age; what nothing refers to then becomes garbage.
 
-Nothing here waits for a lock: what somebody else holds in this moment is left for the next time.
+Nothing here waits for a lock, but for that of a note that is there already (commands.notes): what somebody else holds in this
+moment is left for the next time.
 """
 
 from sqlalchemy import text
